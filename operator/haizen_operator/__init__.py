@@ -1,0 +1,1 @@
+"""haizen-operator: reconciles InferenceService resources into Knative Services."""

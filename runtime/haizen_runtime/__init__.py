@@ -1,0 +1,1 @@
+"""haizen-runtime: the model server. One engine, many doors."""
