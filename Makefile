@@ -1,0 +1,74 @@
+# One verb a job. Everything sets itself up: the environment is made from the lock file on first use.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+CACHE   ?= $(if $(HAIZEN_CACHE),$(HAIZEN_CACHE),$(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/haizen)
+PYTHON  ?= $(shell for p in python3.12 python3.11 python3.13 python3; do command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+UV      := $(or $(shell command -v uv),$(CACHE)/tools/bin/uv)
+BIN     := .venv/bin
+STORIES ?= all
+SAMPLE  ?= manifests/samples/digits.yaml
+
+.PHONY: help install run test check fmt generate build images cluster cluster-down e2e bench clean
+
+help: ## what each verb does
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+$(CACHE)/tools/bin/uv:
+	@test -n "$(PYTHON)" || { echo "haizen needs Python 3.11 or newer as python3 on PATH" >&2; exit 1; }
+	@echo "setting up uv (once)"
+	@$(PYTHON) -m venv $(CACHE)/tools && $(CACHE)/tools/bin/pip install --quiet --disable-pip-version-check uv
+
+.venv/.run: pyproject.toml uv.lock | $(filter $(CACHE)/%,$(UV))
+	@echo "installing haizen with the command line (once)"
+	@$(UV) sync --quiet --frozen --inexact --no-default-groups --extra cli --python $(PYTHON) && touch $@
+
+.venv/.dev: pyproject.toml uv.lock | $(filter $(CACHE)/%,$(UV))
+	@echo "installing haizen with its development tools (once)"
+	@$(UV) sync --quiet --frozen --inexact --group dev --python $(PYTHON) && touch $@ .venv/.run
+
+install: .venv/.dev ## the development environment, from the lock file
+
+run: .venv/.run ## serve the sample on this machine and print a curl line that works
+	@$(BIN)/haizen run -f $(SAMPLE)
+
+test: .venv/.dev ## unit, contract and integration tests against a real kube-apiserver and etcd
+	@$(BIN)/python -m e2e.cluster binaries etcd kube-apiserver
+	$(BIN)/pytest $(ARGS)
+
+check: .venv/.dev ## format, lint, types, import contracts, generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m haizen_operator.api.generate --check
+	$(BIN)/python -m tests.support.file_sizes
+
+fmt: .venv/.dev ## format and sort imports
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+generate: .venv/.dev ## the CRDs, from the operator's models
+	$(BIN)/python -m haizen_operator.api.generate
+
+build: .venv/.dev ## the wheel
+	$(UV) build --wheel --out-dir dist
+
+images: .venv/.dev ## the operator's and the runtime's images, with buildah
+	$(BIN)/python -m e2e.cluster images
+
+cluster: .venv/.dev ## a real one-node Kubernetes with Knative (root, Debian)
+	$(BIN)/python -m e2e.cluster up
+
+cluster-down: .venv/.dev ## stop it; nothing stays running
+	$(BIN)/python -m e2e.cluster down
+
+e2e: .venv/.dev ## user stories under traffic: all, or STORIES=main, or STORIES=canary,drift
+	$(BIN)/python -m e2e --stories $(STORIES)
+
+bench: .venv/.dev ## side-by-side benchmarks, as ratios of one run
+	$(BIN)/python -m e2e.bench $(ARGS)
+
+clean: ## what was built in the tree
+	rm -rf .venv dist build results .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
