@@ -1,0 +1,67 @@
+"""Somebody else edits or deletes the Knative Service."""
+
+import json
+
+from e2e import digits
+from e2e.context import Context
+from e2e.kubectl import wait_for
+from e2e.stories import story
+from e2e.writes import operator_writes
+
+NAME = "drifting"
+
+
+@story("drift", "drift: Knative Service edited by hand, then deleted", order=60)
+def drift(context: Context) -> None:
+    """One write restores it, the split included; deleted, it comes back whole, with a Warning event."""
+    store = context.store
+    store.upload({f"variants/{seed}/model.joblib": digits.train_variant(context.workspace, seed) for seed in (1, 2)})
+    context.kubectl.apply(context.inference_service(NAME, store.uri("variants/1")))
+    context.wait_ready(NAME)
+    edit = {"spec": {"predictor": {"canaryTrafficPercent": 25, "model": {"storageUri": store.uri("variants/2")}}}}
+    context.kubectl.patch("inferenceservice", NAME, context.namespace, edit)
+    context.wait_ready(NAME)
+    wanted = traffic(context)
+    assert sorted(entry["percent"] for entry in wanted) == [25, 75], wanted
+
+    before = operator_writes(context)
+    by_hand = [{"latestRevision": True, "percent": 100}]
+    context.kubectl.patch("ksvc", f"{NAME}-predictor", context.namespace, {"spec": {"traffic": by_hand}})
+    wait_for("the split is restored", lambda: traffic(context) == wanted, explain=lambda: traffic(context))
+    context.wait_ready(NAME)
+    writes = operator_writes(context) - before
+    spent = {key: count for key, count in writes.items() if key[1] == "services.serving.knative.dev"}
+    assert sum(spent.values()) == 1, f"writes to restore the split: {dict(writes)}"
+    context.note("writes to restore a split", 1)
+
+    before = operator_writes(context)
+    context.kubectl.patch(
+        "ksvc", f"{NAME}-predictor", context.namespace,
+        {"spec": {"template": {"spec": {"containerConcurrency": 7}}}},
+    )
+    wait_for("the template is restored", lambda: concurrency(context) != 7)
+    context.wait_ready(NAME)
+
+    old_uid = (context.knative_service(NAME) or {})["metadata"]["uid"]
+    context.kubectl.delete("ksvc", f"{NAME}-predictor", context.namespace)
+    wait_for("a new Knative Service", lambda: (found := context.knative_service(NAME)) and found["metadata"]["uid"] != old_uid)
+    ready = context.wait_ready(NAME)
+    split = [(entry.get("revisionName"), entry.get("percent"), entry.get("latestRevision")) for entry in traffic(context)]
+    assert split == [(None, 100, True)], f"after the deletion: {split}"
+    status = ready["status"]["components"]["predictor"]
+    assert not status.get("previousRolledoutRevision"), f"a dangling revision is named: {status}"
+    events = context.kubectl.list("events", context.namespace)
+    warned = [event for event in events if event["type"] == "Warning" and event["involvedObject"]["name"] == NAME]
+    assert any("deleted" in event["message"].lower() or "recreated" in event["message"].lower() for event in warned), json.dumps(warned)[:500]
+    context.note("deleted by hand", "back with the current spec at 100 %, a Warning event")
+
+
+def traffic(context: Context) -> list[dict[str, object]]:
+    """Return the split that the Knative Service asks for."""
+    found: list[dict[str, object]] = ((context.knative_service(NAME) or {}).get("spec") or {}).get("traffic") or []
+    return found
+
+
+def concurrency(context: Context) -> object:
+    """Return the template's containerConcurrency."""
+    return (context.knative_service(NAME) or {})["spec"]["template"]["spec"].get("containerConcurrency")
