@@ -1,4 +1,4 @@
-"""What every story is handed: the cluster, the gateway, a namespace of its own, the model store, and a place for figures."""
+"""What every story is handed: the cluster, the gateway, a namespace, the model store, and a place for figures."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +30,12 @@ class Context:
         self.figures[name] = value
 
     def inference_service(
-        self, name: str, uri: str, model_format: str = "sklearn", annotations: dict[str, str] | None = None, **predictor: Any
+        self,
+        name: str,
+        uri: str,
+        model_format: str = "sklearn",
+        annotations: dict[str, str] | None = None,
+        **predictor: Any,
     ) -> Manifest:
         """Return an InferenceService with a model; further predictor fields as keyword arguments."""
         model = {
@@ -65,7 +70,9 @@ class Context:
             found = self.get(name)
             return found if is_true(found) else None
 
-        return wait_for(f"{name} is Ready", ready, timeout_seconds, explain=lambda: (self.get(name) or {}).get("status"))
+        return wait_for(
+            f"{name} is Ready", ready, timeout_seconds, explain=lambda: (self.get(name) or {}).get("status")
+        )
 
     def wait_condition(self, name: str, text: str, kind: str = "Ready", timeout_seconds: float = 180.0) -> Manifest:
         """Wait until a condition is False and its reason or message contains `text`; returns the condition."""
@@ -76,7 +83,9 @@ class Context:
             return found if found.get("status") == "False" and text.lower() in said.lower() else None
 
         return wait_for(
-            f"{name}: {kind}=False that says {text!r}", told, timeout_seconds,
+            f"{name}: {kind}=False that says {text!r}",
+            told,
+            timeout_seconds,
             explain=lambda: (self.get(name) or {}).get("status", {}).get("conditions"),
         )
 

@@ -62,7 +62,9 @@ def v1_body(images: npt.NDArray[np.float64]) -> dict[str, Any]:
 
 def v2_body(images: npt.NDArray[np.float64], name: str, datatype: str) -> dict[str, Any]:
     """Return an Open Inference Protocol request with one input."""
-    return {"inputs": [{"name": name, "datatype": datatype, "shape": list(images.shape), "data": images.ravel().tolist()}]}
+    return {
+        "inputs": [{"name": name, "datatype": datatype, "shape": list(images.shape), "data": images.ravel().tolist()}]
+    }
 
 
 def one_digit() -> bytes:

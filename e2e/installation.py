@@ -29,22 +29,31 @@ class Installation:
         """Run helm; raises RuntimeError with what it printed."""
         environ = {**os.environ, "KUBECONFIG": str(self.kubectl.kubeconfig)}
         done = subprocess.run(
-            [self.helm_binary, *arguments], env=environ, capture_output=True, text=True, timeout=timeout_seconds, check=False
+            [self.helm_binary, *arguments],
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=timeout_seconds,
+            check=False,
         )
         if done.returncode != 0:
             raise RuntimeError(f"helm {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
 
     def install(self, *values: str) -> None:
-        """Install or upgrade the chart with the images under test, in a namespace that enforces the restricted standard."""
+        """Install or upgrade the chart with the images under test, where the restricted standard is enforced."""
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": RESTRICTED}}
         self.kubectl.apply(namespace)
         images = (
-            "operator.image.repository=dev.local/haizen-operator", "operator.image.tag=e2e",
-            "runtime.image.repository=dev.local/haizen-runtime", "runtime.image.tag=e2e",
+            "operator.image.repository=dev.local/haizen-operator",
+            "operator.image.tag=e2e",
+            "runtime.image.repository=dev.local/haizen-runtime",
+            "runtime.image.tag=e2e",
         )
         settings = [word for value in (*images, *values) for word in ("--set", value)]
-        self.helm("upgrade", "--install", RELEASE, str(CHART), "-n", NAMESPACE, "--wait", "--timeout", "240s", *settings)
+        self.helm(
+            "upgrade", "--install", RELEASE, str(CHART), "-n", NAMESPACE, "--wait", "--timeout", "240s", *settings
+        )
         self.wait_leading()
 
     def uninstall(self) -> None:
@@ -53,7 +62,9 @@ class Installation:
 
     def raw(self, path: str) -> str:
         """Return what the operator's HTTP port answers, through the API server."""
-        return self.kubectl.run("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/services/{DEPLOYMENT}:http/proxy{path}")
+        return self.kubectl.run(
+            "get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/services/{DEPLOYMENT}:http/proxy{path}"
+        )
 
     def metrics(self) -> str:
         """Return the operator's metrics."""
@@ -73,7 +84,9 @@ class Installation:
         """Scale the operator and wait until that many pods run."""
         self.kubectl.run("scale", f"deployment/{DEPLOYMENT}", "-n", NAMESPACE, f"--replicas={replicas}")
         if replicas:
-            self.kubectl.run("rollout", "status", f"deployment/{DEPLOYMENT}", "-n", NAMESPACE, "--timeout=180s", timeout_seconds=200)
+            self.kubectl.run(
+                "rollout", "status", f"deployment/{DEPLOYMENT}", "-n", NAMESPACE, "--timeout=180s", timeout_seconds=200
+            )
         else:
             selector = "app.kubernetes.io/component=operator"
             wait_for("the operator's pods are gone", lambda: not self.kubectl.list("pods", NAMESPACE, selector), 120)

@@ -62,7 +62,9 @@ class ModelStore:
                 "spec": {"selector": labels, "ports": [{"port": PORT, "targetPort": PORT}]},
             },
         )
-        self.kubectl.run("rollout", "status", "deployment/model-store", "-n", NAMESPACE, "--timeout=180s", timeout_seconds=200)
+        self.kubectl.run(
+            "rollout", "status", "deployment/model-store", "-n", NAMESPACE, "--timeout=180s", timeout_seconds=200
+        )
 
     def access(self, namespace: str) -> list[Manifest]:
         """Return the Secret and the ServiceAccount that KServe users would write for this store."""
@@ -106,7 +108,16 @@ class ModelStore:
 
     @contextlib.contextmanager
     def _forwarded(self) -> Iterator[str]:
-        command = ["kubectl", "--kubeconfig", str(self.kubectl.kubeconfig), "port-forward", "-n", NAMESPACE, "service/model-store", f":{PORT}"]
+        command = [
+            "kubectl",
+            "--kubeconfig",
+            str(self.kubectl.kubeconfig),
+            "port-forward",
+            "-n",
+            NAMESPACE,
+            "service/model-store",
+            f":{PORT}",
+        ]
         forward = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert forward.stdout is not None
         try:

@@ -20,7 +20,7 @@ REQUEST_TIMEOUT_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One request: when it was sent (seconds since the prober started), how it ended, who answered, how long it took."""
+    """One request: when it was sent (seconds since the start), how it ended, who answered, how long it took."""
 
     sent_at: float
     phase: str
@@ -142,6 +142,4 @@ class Prober:
                 status, revision = response.status, response.headers.get(REVISION_HEADER, "")
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
             error = type(problem).__name__
-        self.samples.append(
-            Sample(begin - self._started_at, phase, status, error, revision, time.monotonic() - begin)
-        )
+        self.samples.append(Sample(begin - self._started_at, phase, status, error, revision, time.monotonic() - begin))

@@ -1,4 +1,4 @@
-"""How much the operator wrote: read from its own metrics, and checked against the API server's audit log where there is one."""
+"""How much the operator wrote, read from its own metrics."""
 
 import re
 from collections import Counter
@@ -6,7 +6,7 @@ from collections import Counter
 from e2e.context import Context
 from e2e.installation import Installation
 
-METRIC = re.compile(r'^haizen_operator_writes_total\{([^}]*)\} ([0-9.e+]+)$', re.MULTILINE)
+METRIC = re.compile(r"^haizen_operator_writes_total\{([^}]*)\} ([0-9.e+]+)$", re.MULTILINE)
 LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 

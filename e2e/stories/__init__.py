@@ -22,7 +22,9 @@ class Story:
 STORIES: dict[str, Story] = {}
 
 
-def story(name: str, title: str, *, main: bool = False, order: int = 100) -> Callable[[Callable[[Context], None]], Callable[[Context], None]]:
+def story(
+    name: str, title: str, *, main: bool = False, order: int = 100
+) -> Callable[[Callable[[Context], None]], Callable[[Context], None]]:
     """Register a story; lower `order` runs earlier."""
 
     def register(tell: Callable[[Context], None]) -> Callable[[Context], None]:
@@ -47,5 +49,7 @@ def choose(wanted: str) -> list[Story]:
     names = [name.strip() for name in wanted.split(",") if name.strip()]
     unknown = [name for name in names if name not in STORIES]
     if unknown:
-        raise ValueError(f"no story called {', '.join(unknown)}; known: main, all, {', '.join(each.name for each in in_order)}")
+        raise ValueError(
+            f"no story called {', '.join(unknown)}; known: main, all, {', '.join(each.name for each in in_order)}"
+        )
     return [each for each in in_order if each.name in names]

@@ -34,7 +34,7 @@ def bad_canary(context: Context) -> None:
             assert old in told["message"], f"{what}: the message does not say that {old} serves: {told['message']}"
             answered = prober.revisions(what)
             assert set(answered) == {old}, f"{what}: answered by {dict(answered)}"
-            back = {key: None for key in model} | {"storageUri": store.uri("variants/1")}
+            back = dict.fromkeys(model) | {"storageUri": store.uri("variants/1")}
             patch(context, {"canaryTrafficPercent": None, "model": back})
             healed = context.wait_ready(NAME)
             old = str(healed["status"]["components"]["predictor"]["latestRolledoutRevision"])

@@ -1,4 +1,4 @@
-"""A canary's life under 50 requests a second: 10 %, promoted, rolled back, again, and two edits right after a promotion."""
+"""A canary's life under traffic: 10 %, promoted, rolled back, again, and two edits right after a promotion."""
 
 import threading
 import time
@@ -18,10 +18,15 @@ COUNTED = 600
 def canary(context: Context) -> None:
     """0 failed of all; every share inside the 1e-6 binomial bounds; never a third revision in a split."""
     store = context.store
-    store.upload({f"variants/{seed}/model.joblib": digits.train_variant(context.workspace, seed) for seed in range(1, 6)})
+    store.upload(
+        {f"variants/{seed}/model.joblib": digits.train_variant(context.workspace, seed) for seed in range(1, 6)}
+    )
     context.kubectl.apply(context.inference_service(NAME, store.uri("variants/1")))
     first = revision_of(context.wait_ready(NAME))
-    with context.prober(NAME, f"/v1/models/{NAME}:predict", digits.one_digit()) as prober, TrafficWatch(context) as watch:
+    with (
+        context.prober(NAME, f"/v1/models/{NAME}:predict", digits.one_digit()) as prober,
+        TrafficWatch(context) as watch,
+    ):
 
         def edit(variant: int | None, percent: int | None) -> None:
             predictor: Manifest = {"canaryTrafficPercent": percent}
@@ -130,7 +135,9 @@ def check_columns(service: Manifest, previous: int | None, latest: int, rolled_o
     traffic = status["traffic"]
     shown_previous = next((entry.get("percent", 0) for entry in traffic if entry.get("tag") == "prev"), None)
     shown_latest = next((entry.get("percent", 0) for entry in traffic if entry.get("latestRevision")), None)
-    assert (shown_previous, shown_latest) == (previous, latest), f"Prev/Latest {shown_previous}/{shown_latest}: {traffic}"
+    assert (shown_previous, shown_latest) == (previous, latest), (
+        f"Prev/Latest {shown_previous}/{shown_latest}: {traffic}"
+    )
     assert status["latestRolledoutRevision"] == rolled_out, status
     assert status["latestReadyRevision"] == latest_ready, status
 
@@ -141,7 +148,9 @@ def check_shares(phase: str, counted: Counter[str], shares: dict[str, int]) -> N
     strangers = set(counted) - set(shares)
     assert not strangers, f"{phase}: answered by {strangers}, which has no share"
     for revision, percent in shares.items():
-        assert share_is_plausible(counted[revision], total, percent / 100), f"{phase}: {revision} {counted[revision]} of {total}, meant {percent} %"
+        assert share_is_plausible(counted[revision], total, percent / 100), (
+            f"{phase}: {revision} {counted[revision]} of {total}, meant {percent} %"
+        )
 
 
 def wait_rolled_out(context: Context, revision: str) -> Manifest:
@@ -161,7 +170,11 @@ def wait_prev(context: Context, revision: str) -> Manifest:
     def pointed() -> Manifest | None:
         ready = context.wait_ready(NAME)
         traffic = predictor_status(ready)["traffic"]
-        return ready if any(entry.get("tag") == "prev" and entry.get("revisionName") == revision for entry in traffic) else None
+        return (
+            ready
+            if any(entry.get("tag") == "prev" and entry.get("revisionName") == revision for entry in traffic)
+            else None
+        )
 
     return wait_for(f"prev points at {revision}", pointed, explain=lambda: context.get(NAME))
 

@@ -48,5 +48,7 @@ def wait_gone(context: Context, name: str) -> None:
     routes = "routes.serving.knative.dev"
     wait_for(f"{name} is gone", lambda: context.get(name) is None)
     wait_for(f"{name}'s Knative Service is gone", lambda: context.knative_service(name) is None)
-    wait_for(f"{name}'s route is gone", lambda: context.kubectl.get(routes, f"{name}-predictor", context.namespace) is None)
+    wait_for(
+        f"{name}'s route is gone", lambda: context.kubectl.get(routes, f"{name}-predictor", context.namespace) is None
+    )
     context.wait_no_pods(name)

@@ -36,7 +36,9 @@ def drift(context: Context) -> None:
 
     before = operator_writes(context)
     context.kubectl.patch(
-        "ksvc", f"{NAME}-predictor", context.namespace,
+        "ksvc",
+        f"{NAME}-predictor",
+        context.namespace,
         {"spec": {"template": {"spec": {"containerConcurrency": 7}}}},
     )
     wait_for("the template is restored", lambda: concurrency(context) != 7)
@@ -44,15 +46,22 @@ def drift(context: Context) -> None:
 
     old_uid = (context.knative_service(NAME) or {})["metadata"]["uid"]
     context.kubectl.delete("ksvc", f"{NAME}-predictor", context.namespace)
-    wait_for("a new Knative Service", lambda: (found := context.knative_service(NAME)) and found["metadata"]["uid"] != old_uid)
+    wait_for(
+        "a new Knative Service",
+        lambda: (found := context.knative_service(NAME)) and found["metadata"]["uid"] != old_uid,
+    )
     ready = context.wait_ready(NAME)
-    split = [(entry.get("revisionName"), entry.get("percent"), entry.get("latestRevision")) for entry in traffic(context)]
+    split = [
+        (entry.get("revisionName"), entry.get("percent"), entry.get("latestRevision")) for entry in traffic(context)
+    ]
     assert split == [(None, 100, True)], f"after the deletion: {split}"
     status = ready["status"]["components"]["predictor"]
     assert not status.get("previousRolledoutRevision"), f"a dangling revision is named: {status}"
     events = context.kubectl.list("events", context.namespace)
     warned = [event for event in events if event["type"] == "Warning" and event["involvedObject"]["name"] == NAME]
-    assert any("deleted" in event["message"].lower() or "recreated" in event["message"].lower() for event in warned), json.dumps(warned)[:500]
+    assert any("deleted" in event["message"].lower() or "recreated" in event["message"].lower() for event in warned), (
+        json.dumps(warned)[:500]
+    )
     context.note("deleted by hand", "back with the current spec at 100 %, a Warning event")
 
 

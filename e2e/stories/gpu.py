@@ -1,5 +1,7 @@
 """A model that asks for a GPU on a node that has none, and then has one."""
 
+import json
+
 from e2e import digits
 from e2e.context import SMALL, Context
 from e2e.stories import story
@@ -33,7 +35,7 @@ def gpu(context: Context) -> None:
 
 def give(context: Context, node: str, count: str) -> None:
     """Let the node advertise GPUs."""
-    patch = '[{"op": "add", "path": "/status/capacity/nvidia.com~1gpu", "value": "%s"}]' % count
+    patch = json.dumps([{"op": "add", "path": "/status/capacity/nvidia.com~1gpu", "value": count}])
     context.kubectl.run("patch", "node", node, "--subresource=status", "--type=json", "-p", patch)
 
 

@@ -1,0 +1,1 @@
+"""End-to-end tests: a real cluster, user stories, faults and benchmarks."""

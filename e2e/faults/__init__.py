@@ -1,0 +1,1 @@
+"""Faults that the stories bring about on purpose."""
