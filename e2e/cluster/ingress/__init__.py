@@ -1,0 +1,1 @@
+"""A small Knative ingress for Envoy: Ingress objects in, ordered configuration files out."""
