@@ -41,6 +41,7 @@ def build(progress: Progress) -> Path:
     """Install packages and build every program that is missing; returns the folder of programs."""
     ensure_packages(progress)
     folder = binaries.ensure(PROGRAMS, progress)
+    knative.config_folders()
     ingress.ensure_envoy(progress)
     return folder
 

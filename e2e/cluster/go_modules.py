@@ -104,10 +104,15 @@ def prepare(program: Program, go: Go) -> Path:
 
 def source_folder(module_path: str, go: Go) -> Path:
     """The folder in Go's module cache of a module that Knative's build uses, such as knative.dev/networking."""
+    memory = module_folder(_KNATIVE) / f"{module_path.replace('/', '.')}.folder"
+    known = memory.read_text() if memory.exists() else ""
+    if known.startswith(f"{_KNATIVE.version} ") and Path(known.split()[1]).exists():
+        return Path(known.split()[1])
     folder = prepare(PROGRAMS["controller"], go)
     found = json.loads(go("list", "-m", "-json", module_path, cwd=folder)).get("Dir")
     if not found:
         found = json.loads(go("mod", "download", "-json", module_path, cwd=folder))["Dir"]
+    memory.write_text(f"{_KNATIVE.version} {found}")
     return Path(found)
 
 

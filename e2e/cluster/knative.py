@@ -56,7 +56,7 @@ def image(program: str) -> str:
 
 def resource_definitions() -> list[Manifest]:
     """Knative's CustomResourceDefinitions."""
-    serving, networking, caching = _config_folders()
+    serving, networking, caching = config_folders()
     # serving's own folder has links in place of these, which a module's zip leaves out
     files = [networking / f"{name}.yaml" for name in ("ingress", "certificate", "domain-claim", "serverlessservice")]
     files += [caching / "image.yaml", *sorted((serving / "core" / "300-resources").glob("*.yaml"))]
@@ -65,7 +65,7 @@ def resource_definitions() -> list[Manifest]:
 
 def core() -> list[Manifest]:
     """Everything else, configured for this cluster, in the order it can be applied in."""
-    serving, networking, _ = _config_folders()
+    serving, networking, _ = config_folders()
     root = serving / "core"
     files = [root / "100-namespace.yaml", root / "200-serviceaccount.yaml"]
     files += sorted((root / "200-roles").glob("*.yaml"))
@@ -122,7 +122,8 @@ def set_features(enabled: bool) -> None:
     kubectl("patch", "configmap", "config-features", "-n", NAMESPACE, "--type=merge", "-p", patch)
 
 
-def _config_folders() -> tuple[Path, Path, Path]:
+def config_folders() -> tuple[Path, Path, Path]:
+    """The manifests of serving, networking and caching; looked up once, since asking Go takes seconds."""
     serving, networking, caching = (
         source_folder(f"knative.dev/{name}", binaries.go) / "config" for name in ("serving", "networking", "caching")
     )
