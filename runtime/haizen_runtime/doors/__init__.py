@@ -1,0 +1,1 @@
+"""Doors translate a wire protocol to InferenceRequest and back, and nothing more."""

@@ -1,0 +1,149 @@
+"""scikit-learn models stored by joblib or pickle."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import joblib
+import numpy as np
+
+from haizen_runtime.engine.backend import Backend
+from haizen_runtime.protocol.dtypes import datatype_of
+from haizen_runtime.protocol.errors import InvalidInput, ModelLoadFailed
+from haizen_runtime.protocol.messages import ModelMetadata, TensorMetadata
+
+if TYPE_CHECKING:
+    from haizen_runtime.backends.loading import LoadOptions
+    from haizen_runtime.engine.backend import Arrays
+
+Array = np.ndarray[Any, Any]
+
+OUTPUT = "output-0"
+"""KServe's name for the one output of its Python servers."""
+
+CHEAP = frozenset({
+    "LogisticRegression", "LinearRegression", "Ridge", "RidgeClassifier", "Lasso", "ElasticNet", "SGDClassifier",
+    "SGDRegressor", "LinearSVC", "LinearSVR", "Perceptron", "PassiveAggressiveClassifier", "GaussianNB",
+    "DecisionTreeClassifier", "DecisionTreeRegressor", "LinearDiscriminantAnalysis", "LogisticRegressionCV", "RidgeCV",
+    "StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler",
+})  # fmt: skip
+"""Estimators whose predict is a product with a small matrix or a walk down one tree. A pipeline of these is cheap too."""
+
+
+class SklearnBackend(Backend):
+    """A fitted estimator: predict, or predict_proba when KServe's PREDICT_PROBA asks for it."""
+
+    def __init__(self, estimator: Any, options: LoadOptions) -> None:
+        method = "predict_proba" if options.predict_proba else "predict"
+        self._call = getattr(estimator, method, None)
+        if self._call is None:
+            raise ModelLoadFailed(f"The file holds a {type(estimator).__name__}, which has no {method}.")
+        self._columns = [str(name) for name in getattr(estimator, "feature_names_in_", ())]
+        self.cheap = _is_cheap(estimator)
+        features = getattr(estimator, "n_features_in_", None)
+        if features is None and _takes_text(estimator):
+            self._input = TensorMetadata("input-0", "BYTES", (-1,))
+        else:
+            self._input = TensorMetadata("input-0", "FP64", (-1, -1 if features is None else int(features)))
+        self.metadata = ModelMetadata(
+            platform="sklearn",
+            inputs=(self._input,),
+            outputs=(self._output_metadata(estimator, options.predict_proba),),
+            any_input_name=True,
+            any_datatype=True,
+        )
+
+    def execute(self, inputs: Arrays, outputs: Sequence[str] | None) -> dict[str, Array]:
+        """Predict; scikit-learn says ValueError or TypeError when the values are not what it takes."""
+        matrix = next(iter(inputs.values())) if len(inputs) == 1 else self._matrix(inputs)
+        if matrix.dtype.kind == "O":
+            matrix = _texts(matrix)
+        try:
+            result = self._call(matrix)
+        except (ValueError, TypeError) as error:
+            line = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+            raise InvalidInput(f"The model refused the input: {line}") from error
+        return {OUTPUT: result if result.dtype.kind in "iufb" else _as_bytes(result)}
+
+    def sample(self, rows: int) -> Arrays | None:
+        """Zeros, or empty strings for text models."""
+        if self._input.datatype == "BYTES":
+            return {"input-0": np.full((rows,), b"", dtype=object)}
+        if self._input.shape[1] < 0:
+            return None
+        return {"input-0": np.zeros((rows, self._input.shape[1]))}
+
+    def _matrix(self, inputs: Arrays) -> Array:
+        """Several inputs are columns: in the order of the training data's names when it had names, else as given."""
+        names = list(inputs)
+        if self._columns:
+            missing = [name for name in self._columns if name not in inputs]
+            unknown = [name for name in names if name not in self._columns]
+            if missing or unknown:
+                wrong = f"{missing[0]} is missing" if missing else f"{unknown[0][:80]} is unknown"
+                raise InvalidInput(f"The model takes the columns {', '.join(self._columns)}: {wrong}.")
+            names = self._columns
+        columns = [inputs[name].reshape(inputs[name].shape[0], -1) for name in names]
+        matrix = np.concatenate(columns, axis=1)
+        features = self._input.shape[-1]
+        if len(self._input.shape) == 2 and features >= 0 and matrix.shape[1] != features:
+            raise InvalidInput(f"The inputs give {matrix.shape[1]} columns; the model expects {features}.")
+        return matrix
+
+    def _output_metadata(self, estimator: Any, proba: bool) -> TensorMetadata:
+        sample = self.sample(1)
+        if sample is not None:
+            try:
+                result = self.execute(sample, None)[OUTPUT]
+            except InvalidInput as error:
+                raise ModelLoadFailed(f"The model is loaded and fails its first inference: {error.message}") from error
+            return TensorMetadata(OUTPUT, datatype_of(result), (-1, *result.shape[1:]))
+        classes = getattr(estimator, "classes_", None)
+        if proba or not isinstance(classes, np.ndarray):
+            return TensorMetadata(OUTPUT, "FP64", (-1, len(classes)) if proba and classes is not None else (-1,))
+        return TensorMetadata(OUTPUT, datatype_of(classes), (-1,))
+
+
+def load(path: Path, options: LoadOptions) -> SklearnBackend:
+    """Load a .joblib, .pkl or .pickle file. The caller has checked that code is allowed."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        estimator = joblib.load(path)
+    for warning in caught:
+        if "InconsistentVersionWarning" in type(warning.message).__name__:
+            import logging
+
+            logging.getLogger("haizen_runtime").warning("%s: %s", path.name, str(warning.message).splitlines()[0])
+            break
+    warnings.filterwarnings("ignore", message="X does not have valid feature names")
+    return SklearnBackend(estimator, options)
+
+
+def _is_cheap(estimator: Any) -> bool:
+    steps = getattr(estimator, "steps", None)
+    if steps is not None:
+        return all(_is_cheap(step) for _, step in steps)
+    return type(estimator).__name__ in CHEAP and type(estimator).__module__.startswith("sklearn.")
+
+
+def _takes_text(estimator: Any) -> bool:
+    steps = getattr(estimator, "steps", None)
+    first = steps[0][1] if steps else estimator
+    return type(first).__module__.startswith("sklearn.feature_extraction.text")
+
+
+def _texts(matrix: Array) -> Array:
+    flat = np.array([value.decode(errors="replace") if isinstance(value, bytes) else value for value in matrix.ravel()])
+    return flat.astype(object).reshape(matrix.shape)
+
+
+def _as_bytes(result: Any) -> Array:
+    """Class labels that are strings (or mixed) as UTF-8."""
+    array = np.asarray(result)
+    flat = np.empty(array.size, dtype=object)
+    for index, value in enumerate(array.ravel()):
+        flat[index] = value if isinstance(value, bytes) else str(value).encode()
+    return flat.reshape(array.shape)

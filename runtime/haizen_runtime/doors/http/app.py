@@ -1,0 +1,102 @@
+"""The HTTP application: plain ASGI. Routes to endpoints, counts, and turns every error into `{"error": ...}`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from haizen_runtime.doors.http.body import Receive
+from haizen_runtime.doors.http.responses import Responder, Send
+from haizen_runtime.doors.http.routing import Match, match
+from haizen_runtime.engine.dataplane import DataPlane
+from haizen_runtime.protocol.errors import MethodNotAllowed, RequestError, RouteNotFound
+
+log = logging.getLogger("haizen_runtime")
+
+Scope = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """What the HTTP doors need to know."""
+
+    max_body_bytes: int
+    """The largest request body, as sent and decompressed."""
+    read_timeout_seconds: float
+    """How long a body may take to arrive."""
+    request_timeout_seconds: float
+    """How long a request may take in the queue and the model; 0 for no limit."""
+    revision: str | None = None
+    """Sent as `haizen-revision` with every answer."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One HTTP request on its way to an endpoint."""
+
+    scope: Scope
+    receive: Receive
+    send: Send
+    headers: Mapping[bytes, bytes]
+    match: Match
+
+
+Endpoint = Callable[[Call], Awaitable[None]]
+
+
+class HttpApp:
+    """The ASGI application. Endpoints register by name; `requests_seen` tells the drain whether traffic still comes."""
+
+    def __init__(self, plane: DataPlane, settings: HttpSettings) -> None:
+        from haizen_runtime.doors.http.status import status_endpoints
+
+        self.plane = plane
+        self.settings = settings
+        revision = settings.revision
+        self.responder = Responder([(b"haizen-revision", revision.encode("latin-1", "replace"))] if revision else [])
+        self.endpoints: dict[str, Endpoint] = {}
+        self.last_request = 0.0
+        """When the last request that was no probe came (monotonic seconds); 0 for never."""
+        self.in_flight = 0
+        self._inference_open = False
+        self.endpoints.update(status_endpoints(self))
+
+    def open_inference(self) -> None:
+        """Bring in the inference endpoints. They need numpy, so the loading thread imports them, not the start."""
+        from haizen_runtime.doors.http.inference import inference_endpoints
+
+        self.endpoints.update(inference_endpoints(self))
+        self._inference_open = True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI. An error never leaves as anything but an answer."""
+        if scope["type"] != "http":
+            raise RuntimeError(f"the HTTP doors do not speak {scope['type']}")
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.in_flight += 1
+        try:
+            found = match(scope["path"])
+            if found is None:
+                raise RouteNotFound(f"No such path: {scope['path'][:200]}")
+            method = scope["method"]
+            if method not in found.methods:
+                raise MethodNotAllowed(method, ", ".join(found.methods))
+            if found.endpoint not in ("live", "ready", "metrics"):
+                self.last_request = time.monotonic()
+            endpoint = self.endpoints.get(found.endpoint)
+            if endpoint is None:
+                self.open_inference()
+                endpoint = self.endpoints[found.endpoint]
+            await endpoint(Call(scope, receive, send, headers, found))
+        except RequestError as error:
+            await self.responder.error(send, error, headers)
+        except Exception:
+            log.exception("%s %s failed", scope["method"], scope["path"][:200])
+            await self.responder.error(
+                send, RequestError("The server failed on this request; its log says more."), headers
+            )
+        finally:
+            self.in_flight -= 1

@@ -1,0 +1,98 @@
+"""The metrics in Prometheus' text format: KServe's names, then ours. Made when scraped, from plain counters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+from haizen_runtime.engine.model import State
+
+if TYPE_CHECKING:
+    from haizen_runtime.doors.http.app import HttpApp
+    from haizen_runtime.engine.dataplane import DataPlane
+    from haizen_runtime.engine.metrics import Histogram
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST.encode()
+_MODEL = ("model_name", "model_version")
+_registries: dict[int, CollectorRegistry] = {}
+
+
+class EngineCollector:
+    """Reads the engine's counters at each scrape."""
+
+    def __init__(self, plane: DataPlane) -> None:
+        self._plane = plane
+
+    def collect(self) -> Iterator[Metric]:
+        """One family after the other."""
+        models = list(self._plane.registry)
+        yield _histogram(
+            "request_preprocess_seconds", "Seconds from the body to tensors.",
+            ((model.name, model.metrics.preprocess) for model in models),
+        )  # fmt: skip
+        yield _histogram(
+            "request_predict_seconds", "Seconds in the queue and in the model.",
+            ((model.name, model.metrics.predict) for model in models),
+        )  # fmt: skip
+        yield _histogram(
+            "request_postprocess_seconds", "Seconds from tensors to the body.",
+            ((model.name, model.metrics.postprocess) for model in models),
+        )  # fmt: skip
+        yield _histogram(
+            "haizen_batch_rows", "Rows in a batch.", ((model.name, model.metrics.batch_rows) for model in models)
+        )
+        requests = CounterMetricFamily(
+            "haizen_requests", "Answers by door and status code.", labels=("model_name", "door", "code")
+        )
+        drops = CounterMetricFamily(
+            "haizen_requests_dropped", "Requests rejected or dropped, by reason.", labels=("model_name", "reason")
+        )
+        batches = CounterMetricFamily(
+            "haizen_batches", "Batches, by where they ran: event loop or thread.", labels=("model_name", "place")
+        )
+        in_flight = GaugeMetricFamily("haizen_requests_in_flight", "Requests being answered.", labels=_MODEL)
+        queued = GaugeMetricFamily("haizen_requests_queued", "Requests waiting for a batch.", labels=_MODEL)
+        ready = GaugeMetricFamily("haizen_model_ready", "1 when loaded and warmed up.", labels=_MODEL)
+        load = GaugeMetricFamily("haizen_model_load_seconds", "Seconds the last load took.", labels=_MODEL)
+        warm = GaugeMetricFamily("haizen_model_warmup_seconds", "Seconds the last warm-up took.", labels=_MODEL)
+        loop_rows = GaugeMetricFamily(
+            "haizen_model_loop_rows", "The largest batch that runs on the event loop.", labels=_MODEL
+        )
+        for model in models:
+            metrics, labels = model.metrics, (model.name, model.version)
+            for (door, status), count in sorted(metrics.requests.items()):
+                requests.add_metric((model.name, door, str(status)), count)
+            for reason, count in sorted(metrics.drops.items()):
+                drops.add_metric((model.name, reason), count)
+            for place, count in metrics.batches.items():
+                batches.add_metric((model.name, place), count)
+            in_flight.add_metric(labels, metrics.in_flight)
+            queued.add_metric(labels, model.queued)
+            ready.add_metric(labels, float(model.state is State.READY))
+            load.add_metric(labels, metrics.load_seconds)
+            warm.add_metric(labels, metrics.warmup_seconds)
+            loop_rows.add_metric(labels, model.loop_rows)
+        yield from (requests, drops, batches, in_flight, queued, ready, load, warm, loop_rows)
+
+
+def render(app: HttpApp) -> bytes:
+    """All metrics as text. The first call makes the registry."""
+    registry = _registries.get(id(app))
+    if registry is None:
+        registry = _registries[id(app)] = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        registry.register(EngineCollector(app.plane))
+    return generate_latest(registry)
+
+
+def _histogram(name: str, text: str, series: Iterable[tuple[str, Histogram]]) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(name, text, labels=("model_name",))
+    for model, histogram in series:
+        family.add_metric((model,), histogram.cumulative(), histogram.total)
+    return family

@@ -1,0 +1,70 @@
+"""Paths to endpoints. Pure, and bounded in memory whatever names the wire brings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Which endpoint a path means, with the model's name and version when it has them."""
+
+    endpoint: str
+    methods: tuple[str, ...]
+    model: str = ""
+    version: str | None = None
+
+
+GET = ("GET", "HEAD")
+POST = ("POST",)
+
+FIXED = {
+    "/": Match("root", GET),
+    "/metrics": Match("metrics", GET),
+    "/healthz": Match("live", GET),
+    "/v1/models": Match("v1.models", GET),
+    "/v2": Match("v2.server", GET),
+    "/v2/": Match("v2.server", GET),
+    "/v2/health/live": Match("live", GET),
+    "/v2/health/ready": Match("ready", GET),
+    "/v2/models": Match("v2.models", GET),
+}
+
+
+@lru_cache(maxsize=1024)
+def match(path: str) -> Match | None:
+    """The endpoint of a (percent-decoded) path, or None."""
+    fixed = FIXED.get(path)
+    if fixed is not None:
+        return fixed
+    if path.startswith("/v2/models/"):
+        return _v2_model(path[len("/v2/models/") :].split("/"))
+    if path.startswith("/v1/models/"):
+        return _v1_model(path[len("/v1/models/") :])
+    return None
+
+
+def _v1_model(rest: str) -> Match | None:
+    name, colon, verb = rest.rpartition(":")
+    if colon and name and "/" not in rest:
+        return Match("v1.predict", POST, name) if verb == "predict" else None
+    if rest and "/" not in rest:
+        return Match("v1.model", GET, rest)
+    return None
+
+
+def _v2_model(parts: list[str]) -> Match | None:
+    name, rest = parts[0], parts[1:]
+    version: str | None = None
+    if not name:
+        return None
+    if len(rest) >= 2 and rest[0] == "versions" and rest[1]:
+        version, rest = rest[1], rest[2:]
+    if not rest:
+        return Match("v2.model", GET, name, version)
+    if rest == ["ready"]:
+        return Match("v2.model_ready", GET, name, version)
+    if rest == ["infer"]:
+        return Match("v2.infer", POST, name, version)
+    return None

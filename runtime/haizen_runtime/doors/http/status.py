@@ -1,0 +1,87 @@
+"""The endpoints that answer before any model is loaded: health, lists, the server's own metadata, metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from haizen_runtime.protocol.errors import ModelNotReady
+
+if TYPE_CHECKING:
+    from haizen_runtime.doors.http.app import Call, Endpoint, HttpApp
+
+EXTENSIONS: list[str] = ["model_metadata", "parameters", "sequence"]
+"""What `GET /v2` says this server adds to the bare protocol."""
+
+
+def status_endpoints(app: HttpApp) -> dict[str, Endpoint]:
+    """Endpoint names to endpoints."""
+    plane, responder = app.plane, app.responder
+
+    async def answer(call: Call, payload: object, status: int = 200) -> None:
+        import orjson
+
+        await responder.json(call.send, status, orjson.dumps(payload), call.headers)
+
+    async def root(call: Call) -> None:
+        # KServe's answer, which clients use as a probe.
+        await answer(call, {"status": "alive"})
+
+    async def live(call: Call) -> None:
+        await answer(call, {"live": True})
+
+    async def ready(call: Call) -> None:
+        await answer(call, {"ready": plane.ready}, 200 if plane.ready else 503)
+
+    async def metrics(call: Call) -> None:
+        from haizen_runtime.doors.http.exposition import CONTENT_TYPE, render
+
+        await responder.raw(call.send, 200, render(app), (b"content-type", CONTENT_TYPE), call.headers)
+
+    async def v1_models(call: Call) -> None:
+        await answer(call, {"models": plane.registry.names})
+
+    async def v1_model(call: Call) -> None:
+        model = plane.model(call.match.model)
+        await answer(call, {"name": model.name, "ready": model.ready}, 200 if model.ready else 503)
+
+    async def v2_server(call: Call) -> None:
+        from haizen_runtime import __version__
+
+        await answer(call, {"name": "haizen-runtime", "version": __version__, "extensions": EXTENSIONS})
+
+    async def v2_models(call: Call) -> None:
+        await answer(call, {"models": plane.registry.names})
+
+    async def v2_model(call: Call) -> None:
+        model = plane.model(call.match.model, call.match.version)
+        if not model.ready:
+            raise ModelNotReady(f"Model {model.name} is not ready ({model.state.value.lower()}).")
+        metadata = model.metadata
+        await answer(
+            call,
+            {
+                "name": model.name,
+                "versions": plane.registry.versions(model.name),
+                "platform": metadata.platform,
+                "inputs": [tensor.as_json() for tensor in metadata.inputs],
+                "outputs": [tensor.as_json() for tensor in metadata.outputs],
+                "properties": dict(metadata.properties),
+            },
+        )
+
+    async def v2_model_ready(call: Call) -> None:
+        model = plane.model(call.match.model, call.match.version)
+        await answer(call, {"name": model.name, "ready": model.ready}, 200 if model.ready else 503)
+
+    return {
+        "root": root,
+        "live": live,
+        "ready": ready,
+        "metrics": metrics,
+        "v1.models": v1_models,
+        "v1.model": v1_model,
+        "v2.server": v2_server,
+        "v2.models": v2_models,
+        "v2.model": v2_model,
+        "v2.model_ready": v2_model_ready,
+    }

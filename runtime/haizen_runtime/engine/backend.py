@@ -1,0 +1,41 @@
+"""The seam between the engine and a model library. Each backend is one file in `haizen_runtime.backends`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from haizen_runtime.protocol.messages import ModelMetadata
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Arrays = Mapping[str, np.ndarray[Any, Any]]
+
+
+class Backend(ABC):
+    """A loaded model. `execute` is called from one thread at a time unless `concurrent` is set."""
+
+    metadata: ModelMetadata
+    batchable: bool = True
+    """Whether the first axis of every input and output is a batch axis with independent rows."""
+    concurrent: bool = False
+    """Whether `execute` may run in several threads at once."""
+    cheap: bool = False
+    """Whether the model is of a listed kind whose `execute` is so short that it may run on the event loop."""
+
+    @abstractmethod
+    def execute(self, inputs: Arrays, outputs: Sequence[str] | None) -> dict[str, np.ndarray[Any, Any]]:
+        """Run the model on arrays by input name; `outputs` None means all.
+
+        Raises InvalidInput when the library says that the values themselves are wrong (NaN where it takes none).
+        """
+
+    @abstractmethod
+    def sample(self, rows: int) -> Arrays | None:
+        """Inputs of the right shape and datatype for a warm-up, or None when nothing can be made up."""
+
+    def close(self) -> None:
+        """Let go of memory and threads."""
+        return

@@ -1,0 +1,100 @@
+"""Running several requests as one: merge along the first axis, execute, split; one bad request fails alone."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+
+from haizen_runtime.engine.backend import Backend
+from haizen_runtime.protocol.dtypes import datatype_of
+from haizen_runtime.protocol.errors import InferenceFailed, RequestError
+from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse, Tensor
+
+Array = np.ndarray[Any, Any]
+
+
+def batch_key(request: InferenceRequest) -> Hashable:
+    """What two requests must have in common to share a batch: names, datatypes, row shapes and wanted outputs."""
+    inputs = request.inputs
+    wanted = tuple(output.name for output in request.outputs) if request.outputs else None
+    if len(inputs) == 1:
+        tensor = inputs[0]
+        return (tensor.name, tensor.datatype, tensor.shape[1:], wanted)
+    return (tuple((tensor.name, tensor.datatype, tensor.shape[1:]) for tensor in inputs), wanted)
+
+
+def run_batch(
+    backend: Backend, requests: Sequence[InferenceRequest], version: str | None
+) -> list[InferenceResponse | Exception]:
+    """Run requests of equal key together. A result per request, never an exception raised.
+
+    When the batch fails, each request runs by itself, so that only the one at fault gets the error.
+    """
+    try:
+        if len(requests) == 1:
+            return [_run_one(backend, requests[0], version)]
+        return _run_merged(backend, requests, version)
+    except Exception as error:  # whatever a model library raises must not take the server down
+        if len(requests) == 1:
+            return [as_request_error(error)]
+    results: list[InferenceResponse | Exception] = []
+    for request in requests:
+        try:
+            results.append(_run_one(backend, request, version))
+        except Exception as error:
+            results.append(as_request_error(error))
+    return results
+
+
+def as_request_error(error: Exception) -> RequestError:
+    """An error that may leave the server: our own as they are, a library's by its first line."""
+    if isinstance(error, RequestError):
+        return error
+    lines = str(error).strip().splitlines() or [""]
+    text = f"{type(error).__name__}: {lines[0][:300]}" if lines[0] else type(error).__name__
+    failure = InferenceFailed(f"The model failed: {text}")
+    failure.__cause__ = error
+    return failure
+
+
+def _run_one(backend: Backend, request: InferenceRequest, version: str | None) -> InferenceResponse:
+    outputs = backend.execute({tensor.name: tensor.data for tensor in request.inputs}, _wanted(request))
+    return _response(request, outputs, version)
+
+
+def _run_merged(
+    backend: Backend, requests: Sequence[InferenceRequest], version: str | None
+) -> list[InferenceResponse | Exception]:
+    first = requests[0]
+    inputs = {
+        tensor.name: np.concatenate([_input(request, index, tensor.name) for request in requests])
+        for index, tensor in enumerate(first.inputs)
+    }
+    outputs = backend.execute(inputs, _wanted(first))
+    total = next(iter(inputs.values())).shape[0]
+    for name, array in outputs.items():
+        if array.shape[:1] != (total,):
+            raise InferenceFailed(f'Output "{name}" has shape {array.shape} for a batch of {total} rows.')
+    results: list[InferenceResponse | Exception] = []
+    start = 0
+    for request in requests:
+        end = start + request.inputs[0].shape[0]
+        results.append(_response(request, {name: array[start:end] for name, array in outputs.items()}, version))
+        start = end
+    return results
+
+
+def _input(request: InferenceRequest, index: int, name: str) -> Array:
+    tensor = request.inputs[index]
+    return tensor.data if tensor.name == name else next(t.data for t in request.inputs if t.name == name)
+
+
+def _wanted(request: InferenceRequest) -> list[str] | None:
+    return [output.name for output in request.outputs] if request.outputs else None
+
+
+def _response(request: InferenceRequest, outputs: dict[str, Array], version: str | None) -> InferenceResponse:
+    tensors = [Tensor(name, datatype_of(array), array.shape, array) for name, array in outputs.items()]
+    return InferenceResponse(request.model, version, tensors, request.id)

@@ -1,0 +1,72 @@
+"""Counters and histograms of one model: plain numbers, cheap to raise on the hot path; a door writes them out.
+
+The buckets are those of prometheus_client's defaults for times, which KServe's histograms have too.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Final
+
+SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+
+class Histogram:
+    """Counts per bucket, and the sum. Used from the event loop only."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one value."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def cumulative(self) -> list[tuple[str, int]]:
+        """Prometheus' buckets: upper bound and how many values are not above it."""
+        buckets, running = [], 0
+        for bound, count in zip((*map(float, self.bounds), float("inf")), self.counts, strict=True):
+            running += count
+            buckets.append(("+Inf" if bound == float("inf") else str(bound), running))
+        return buckets
+
+
+class ModelMetrics:
+    """What one model's requests did."""
+
+    def __init__(self) -> None:
+        self.preprocess = Histogram(SECONDS)
+        """Seconds from the body to tensors."""
+        self.predict = Histogram(SECONDS)
+        """Seconds in the queue and in the model."""
+        self.postprocess = Histogram(SECONDS)
+        """Seconds from tensors to the body."""
+        self.batch_rows = Histogram(ROWS)
+        self.requests: dict[tuple[str, int], int] = {}
+        """Answers by door and status code."""
+        self.in_flight = 0
+        self.drops: dict[str, int] = {}
+        """Requests rejected or dropped, by reason."""
+        self.batches = {"loop": 0, "thread": 0}
+        """Batches by where they ran."""
+        self.load_seconds = 0.0
+        self.warmup_seconds = 0.0
+
+    def batch_done(self, rows: int, requests: int, on_loop: bool) -> None:
+        """A batch was executed."""
+        self.batch_rows.observe(rows)
+        self.batches["loop" if on_loop else "thread"] += 1
+
+    def dropped(self, why: str) -> None:
+        """A request was rejected or dropped."""
+        self.drops[why] = self.drops.get(why, 0) + 1
+
+    def answered(self, door: str, status: int) -> None:
+        """A request got its answer."""
+        key = (door, status)
+        self.requests[key] = self.requests.get(key, 0) + 1

@@ -1,0 +1,175 @@
+"""Every error that a caller or an operator of the runtime can see, with its status code or exit code, in one place.
+
+HaizenError
+  RequestError            the answer to one request; `status` is the HTTP status
+    InvalidInput 400, RouteNotFound 404, ModelNotFound 404, VersionNotFound 404, MethodNotAllowed 405,
+    RequestTimeout 408, PayloadTooLarge 413, UnsupportedMedia 415, ClientGone 499, InferenceFailed 500,
+    ModelNotReady 503, QueueFull 503, DeadlineExceeded 504
+  StartError              ends the process; `reason` and `exit_code` go into the termination message
+    InvalidConfiguration 2, ModelLoadFailed 3, ModelDownloadFailed 4, ChecksumMismatch 4, UntrustedFormat 5,
+    BackendMissing 6
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class HaizenError(Exception):
+    """The root of the runtime's own errors. The message is written for the person who reads it."""
+
+    @property
+    def message(self) -> str:
+        """The text for the user."""
+        return str(self.args[0]) if self.args else type(self).__name__
+
+
+class RequestError(HaizenError):
+    """An error that answers one request and leaves the server as it was."""
+
+    status: ClassVar[int] = 500
+    """HTTP status code."""
+    retry_after_seconds: int | None = None
+    """Sent as Retry-After when set."""
+
+
+class InvalidInput(RequestError):
+    """The request itself is wrong: its JSON, a name, a datatype, a shape or a value."""
+
+    status = 400
+
+
+class RouteNotFound(RequestError):
+    """No such path."""
+
+    status = 404
+
+
+class ModelNotFound(RequestError):
+    """No model of that name."""
+
+    status = 404
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Model with name {_shorten(name)} does not exist.")
+
+
+class VersionNotFound(RequestError):
+    """The model exists, the version does not."""
+
+    status = 404
+
+    def __init__(self, name: str, version: str, known: list[str]) -> None:
+        versions = ", ".join(known) or "none"
+        super().__init__(f"Model {_shorten(name)} has no version {_shorten(version)}; the versions it has: {versions}.")
+
+
+class MethodNotAllowed(RequestError):
+    """The path exists for other methods."""
+
+    status = 405
+
+    def __init__(self, method: str, allowed: str) -> None:
+        super().__init__(f"Method {_shorten(method)} is not allowed here; use {allowed}.")
+        self.allowed = allowed
+
+
+class RequestTimeout(RequestError):
+    """The client did not send its body in time."""
+
+    status = 408
+
+
+class PayloadTooLarge(RequestError):
+    """The body, as sent or decompressed, is over its limit."""
+
+    status = 413
+
+
+class UnsupportedMedia(RequestError):
+    """A content type or encoding that the door cannot read."""
+
+    status = 415
+
+
+class ClientGone(RequestError):
+    """Nobody waits for this answer any more."""
+
+    status = 499
+
+
+class InferenceFailed(RequestError):
+    """The model failed on a request that was well formed."""
+
+    status = 500
+
+
+class ModelNotReady(RequestError):
+    """The model is known and cannot answer now."""
+
+    status = 503
+    retry_after_seconds = 1
+
+
+class QueueFull(RequestError):
+    """More requests wait than the model's queue may hold."""
+
+    status = 503
+    retry_after_seconds = 1
+
+
+class DeadlineExceeded(RequestError):
+    """The answer was not there in the time the request allowed."""
+
+    status = 504
+
+
+class StartError(HaizenError):
+    """An error that keeps the process from serving. Reason and exit code are a contract with the operator."""
+
+    reason: ClassVar[str] = "ModelLoadFailed"
+    exit_code: ClassVar[int] = 3
+
+
+class InvalidConfiguration(StartError):
+    """An argument or an environment variable is wrong."""
+
+    reason = "InvalidConfiguration"
+    exit_code = 2
+
+
+class ModelLoadFailed(StartError):
+    """The model's files are there and cannot be loaded."""
+
+
+class ModelDownloadFailed(StartError):
+    """The model's files could not be brought here."""
+
+    reason = "ModelDownloadFailed"
+    exit_code = 4
+
+
+class ChecksumMismatch(StartError):
+    """The files that came are not the files that were promised."""
+
+    reason = "ChecksumMismatch"
+    exit_code = 4
+
+
+class UntrustedFormat(StartError):
+    """The format can carry code and nobody allowed it."""
+
+    reason = "UntrustedFormat"
+    exit_code = 5
+
+
+class BackendMissing(StartError):
+    """The library that reads this format is not installed."""
+
+    reason = "BackendMissing"
+    exit_code = 6
+
+
+def _shorten(text: str, limit: int = 80) -> str:
+    """Names come from the wire: a megabyte of them must not come back in an error."""
+    return text if len(text) <= limit else f"{text[:limit]}…"

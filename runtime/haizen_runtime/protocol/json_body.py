@@ -1,0 +1,40 @@
+"""A request body as JSON: parsed once, with a limit on its depth and errors that say where."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import orjson
+
+from haizen_runtime.protocol.errors import InvalidInput
+
+MAX_DEPTH: Final = 100
+"""How deep a body may nest: more than any tensor needs, and what Triton allows."""
+
+_NO_BRACKET: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[^\[\]{}"]+')
+
+
+def parse_object(body: bytes | bytearray | memoryview) -> dict[str, Any]:
+    """The JSON object in a body; raises InvalidInput with the position of what is wrong."""
+    if not body:
+        raise InvalidInput("The request body is empty; expected a JSON object.")
+    raw = bytes(body)
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _depth(raw) > MAX_DEPTH:
+        raise InvalidInput(f"The JSON body nests deeper than {MAX_DEPTH} levels.")
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(f"The request body is not valid JSON: {error}.") from None
+    if type(value) is not dict:
+        raise InvalidInput("The request body must be a JSON object.")
+    return value
+
+
+def _depth(raw: bytes) -> int:
+    """How deep the brackets outside strings nest."""
+    import numpy as np
+
+    brackets = np.frombuffer(_NO_BRACKET.sub(b"", raw), dtype=np.uint8)
+    opening = (brackets == ord("[")) | (brackets == ord("{"))
+    return int(np.cumsum(np.where(opening, 1, -1)).max(initial=0))

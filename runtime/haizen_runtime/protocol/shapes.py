@@ -1,0 +1,41 @@
+"""Shapes: checked sizes, and whether a tensor fits what a model says it takes."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from haizen_runtime.protocol.errors import InvalidInput
+
+MAX_RANK: Final = 32
+"""More axes than any model has; numpy itself ends at 64."""
+MAX_ELEMENTS: Final = 2**40
+"""A product of dimensions past this is an attack or a mistake, whatever the body holds."""
+
+
+def checked_shape(shape: Any, where: str) -> tuple[int, ...]:
+    """A shape from the wire as a tuple of sizes; raises InvalidInput for anything but non-negative integers."""
+    if type(shape) is not list:
+        raise InvalidInput(f"{where}: shape must be a list of integers, e.g. [1, 4].")
+    if len(shape) > MAX_RANK:
+        raise InvalidInput(f"{where}: shape has {len(shape)} dimensions, at most {MAX_RANK} are possible.")
+    for size in shape:
+        if type(size) is not int or size < 0:
+            raise InvalidInput(f"{where}: shape must hold integers of 0 or more, found {str(size)[:40]}.")
+    return tuple(shape)
+
+
+def element_count(shape: tuple[int, ...], where: str) -> int:
+    """The number of elements, multiplied with a limit, so that no product can overflow or allocate."""
+    count = 1
+    for size in shape:
+        count *= size
+        if count > MAX_ELEMENTS:
+            raise InvalidInput(f"{where}: the shape {list(shape)} has more elements than any request may hold.")
+    return count
+
+
+def fits(shape: tuple[int, ...], expected: tuple[int, ...]) -> bool:
+    """Whether a shape is one of those that the model's shape (with -1 for any size) describes."""
+    if len(shape) != len(expected):
+        return False
+    return all(want in (-1, size) for size, want in zip(shape, expected, strict=True))

@@ -1,0 +1,91 @@
+"""KServe's v1 protocol: `{"instances": [...]}` to requests, answers to `{"predictions": [...]}`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import orjson
+
+from haizen_runtime.protocol.dtypes import NUMPY_OF, array_from_json, datatype_of
+from haizen_runtime.protocol.errors import InvalidInput
+from haizen_runtime.protocol.json_body import parse_object
+from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse, ModelMetadata, Tensor
+from haizen_runtime.protocol.v2_json import json_values
+
+
+def decode_request(body: bytes | bytearray | memoryview, model: str, metadata: ModelMetadata) -> InferenceRequest:
+    """Read a predict request. v1 carries no datatypes: the model's own are used, else what the values are.
+
+    KServe's rule: `instances` is a list of rows, or of objects; `inputs` is taken as the same thing.
+    Objects name the model's inputs (ONNX) or its columns (sklearn and the like).
+    """
+    payload = parse_object(body)
+    key = "instances" if "instances" in payload else "inputs"
+    if key not in payload:
+        raise InvalidInput('Expected the body to have "instances", a list.')
+    instances = payload[key]
+    if type(instances) is not list:
+        raise InvalidInput(f'Expected "{key}" to be a list.')
+    if not instances:
+        raise InvalidInput(f'Expected "{key}" to have at least one item.')
+    if type(instances[0]) is dict:
+        return InferenceRequest(model, _columns(instances, key, metadata))
+    if len(metadata.inputs) > 1:
+        names = ", ".join(tensor.name for tensor in metadata.inputs)
+        raise InvalidInput(f'This model has several inputs: each item of "{key}" must be an object with {names}.')
+    expected = metadata.inputs[0]
+    datatype = None if metadata.any_datatype and expected.datatype != "BYTES" else expected.datatype
+    return InferenceRequest(model, [_tensor(instances, expected.name, datatype, f'"{key}"')])
+
+
+def encode_response(response: InferenceResponse) -> bytes:
+    """Write an answer: one output gives a list of its rows, several give a list of objects (TF Serving's rule)."""
+    outputs = [json_values(tensor.data, tensor.datatype) for tensor in response.outputs]
+    predictions: Any
+    if len(outputs) == 1:
+        predictions = outputs[0]
+    else:
+        names = [tensor.name for tensor in response.outputs]
+        rows = [value.tolist() if isinstance(value, np.ndarray) else value for value in outputs]
+        predictions = [dict(zip(names, row, strict=True)) for row in zip(*rows, strict=True)]
+    return orjson.dumps({"predictions": predictions}, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _columns(instances: list[Any], key: str, metadata: ModelMetadata) -> list[Tensor]:
+    names = list(instances[0])
+    known = {tensor.name: tensor.datatype for tensor in metadata.inputs}
+    for index, item in enumerate(instances):
+        if type(item) is not dict or len(item) != len(names) or any(name not in item for name in names):
+            raise InvalidInput(f'"{key}"[{index}] must be an object with the same names as the first item.')
+    tensors = []
+    for name in names:
+        datatype = None if metadata.any_datatype else known.get(name)
+        tensors.append(_tensor([item[name] for item in instances], name, datatype, f'"{key}" name "{name[:80]}"'))
+    return tensors
+
+
+def _tensor(values: list[Any], name: str, datatype: str | None, where: str) -> Tensor:
+    if datatype is None:
+        datatype = _natural_datatype(values, where)
+    array = array_from_json(values, datatype, where)
+    return Tensor(name, datatype, array.shape, array)
+
+
+def _natural_datatype(values: list[Any], where: str) -> str:
+    """What numpy makes of the values, as KServe's own servers do."""
+    try:
+        array = np.array(values)
+    except (ValueError, OverflowError) as error:
+        raise InvalidInput(f"{where}: the rows are not of equal length.") from error
+    if array.dtype.kind == "O":
+        flat = array.ravel()
+        if all(value is None or type(value) in (int, float) for value in flat):
+            return "FP64"
+        raise InvalidInput(f"{where}: expected rows of numbers, or rows of strings.")
+    if array.dtype.kind == "U":
+        return "BYTES"
+    name = datatype_of(array)
+    if name not in NUMPY_OF:
+        raise InvalidInput(f"{where}: expected rows of numbers, or rows of strings.")
+    return name

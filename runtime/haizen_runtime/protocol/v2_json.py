@@ -1,0 +1,160 @@
+"""The Open Inference Protocol's JSON: bodies to requests, answers to bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import orjson
+
+from haizen_runtime.protocol.dtypes import DATATYPE_NAMES, NUMPY_OF, array_from_json
+from haizen_runtime.protocol.errors import InferenceFailed, InvalidInput
+from haizen_runtime.protocol.json_body import parse_object
+from haizen_runtime.protocol.messages import (
+    InferenceRequest,
+    InferenceResponse,
+    RequestedOutput,
+    Scalar,
+    SequencePosition,
+    Tensor,
+)
+from haizen_runtime.protocol.shapes import checked_shape, element_count
+
+
+def decode_request(body: bytes | bytearray | memoryview, model: str, version: str | None = None) -> InferenceRequest:
+    """Read an infer request. Raises InvalidInput naming the input and what was expected."""
+    payload = parse_object(body)
+    items = payload.get("inputs")
+    if type(items) is not list or not items:
+        raise InvalidInput('Expected "inputs" to be a list with at least one input.')
+    inputs = [_decode_input(item, index) for index, item in enumerate(items)]
+    if len(inputs) > 1:
+        names = [tensor.name for tensor in inputs]
+        if len(set(names)) != len(names):
+            raise InvalidInput(f'Input "{next(name for name in names if names.count(name) > 1)}" is given twice.')
+    request = InferenceRequest(model, inputs, version)
+    request_id = payload.get("id")
+    if request_id is not None:
+        if type(request_id) is not str:
+            raise InvalidInput('Expected "id" to be a string.')
+        request.id = request_id
+    parameters = _parameters(payload, "The request")
+    if parameters:
+        request.parameters = parameters
+        _apply_parameters(request, parameters)
+    outputs = payload.get("outputs")
+    if outputs:
+        request.outputs = _requested_outputs(outputs)
+    elif outputs is not None and type(outputs) is not list:
+        raise InvalidInput('Expected "outputs" to be a list.')
+    return request
+
+
+def encode_response(response: InferenceResponse) -> bytes:
+    """Write an answer as the protocol's JSON, tensors flat in row-major order; NaN and infinities become null."""
+    payload: dict[str, Any] = {"model_name": response.model}
+    if response.version is not None:
+        payload["model_version"] = response.version
+    if response.id is not None:
+        payload["id"] = response.id
+    if response.parameters:
+        payload["parameters"] = response.parameters
+    payload["outputs"] = [_encode_output(tensor) for tensor in response.outputs]
+    return orjson.dumps(payload, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def json_values(data: np.ndarray[Any, Any], datatype: str) -> Any:
+    """An array as something orjson writes, in the array's own shape."""
+    if datatype == "BYTES":
+        return _decode_strings(data.tolist())
+    if data.size == 0 or data.ndim == 0:
+        return data.tolist()
+    return np.ascontiguousarray(data)
+
+
+def _decode_strings(value: Any) -> Any:
+    if type(value) is list:
+        return [_decode_strings(item) for item in value]
+    if type(value) is not bytes:
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise InferenceFailed("A BYTES output is not UTF-8 text and cannot be written as JSON.") from None
+
+
+def _decode_input(item: Any, index: int) -> Tensor:
+    if type(item) is not dict:
+        raise InvalidInput(f"inputs[{index}] must be an object with name, shape, datatype and data.")
+    name = item.get("name")
+    if type(name) is not str or not name:
+        raise InvalidInput(f"inputs[{index}] must have a name, a non-empty string.")
+    where = f'Input "{name[:80]}"'
+    datatype = item.get("datatype")
+    if type(datatype) is not str or datatype not in NUMPY_OF:
+        found = "no datatype" if datatype is None else f"datatype {str(datatype)[:40]}"
+        raise InvalidInput(f"{where}: {found}; expected one of {DATATYPE_NAMES}.")
+    shape = checked_shape(item.get("shape"), where)
+    data = item.get("data")
+    if type(data) is not list:
+        raise InvalidInput(f"{where}: data must be a list, flat or nested as its shape says.")
+    if datatype == "FP16":
+        raise InvalidInput(f"{where}: FP16 data cannot be sent as JSON (the protocol's rule); send FP32.")
+    count = element_count(shape, where)
+    array = array_from_json(data, datatype, where)
+    if array.shape != shape:
+        if array.size != count:
+            raise InvalidInput(
+                f"{where}: shape {list(shape)} needs {count} element{'' if count == 1 else 's'}, data has {array.size}."
+            )
+        array = array.reshape(shape)
+    parameters = item.get("parameters")
+    return Tensor(name, datatype, shape, array, _parameters(item, where) if parameters else None)
+
+
+def _encode_output(tensor: Tensor) -> dict[str, Any]:
+    data = json_values(tensor.data.reshape(-1), tensor.datatype)
+    output = {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape, "data": data}
+    if tensor.parameters:
+        output["parameters"] = dict(tensor.parameters)
+    return output
+
+
+def _parameters(holder: Mapping[str, Any], where: str) -> dict[str, Scalar] | None:
+    parameters = holder.get("parameters")
+    if parameters is None:
+        return None
+    if type(parameters) is not dict:
+        raise InvalidInput(f"{where}: parameters must be an object.")
+    for name, value in parameters.items():
+        if not isinstance(value, (str, int, float, bool)):
+            raise InvalidInput(f'{where}: parameter "{name[:80]}" must be a string, a number or a boolean.')
+    return parameters
+
+
+def _apply_parameters(request: InferenceRequest, parameters: Mapping[str, Scalar]) -> None:
+    """The parameters that mean something to the scheduler (Triton's names)."""
+    priority = parameters.get("priority")
+    if priority is not None:
+        if type(priority) is not int or priority < 0:
+            raise InvalidInput("Parameter priority must be an integer of 0 or more.")
+        request.priority = priority
+    sequence = parameters.get("sequence_id")
+    if sequence is not None and sequence not in (0, ""):
+        if not isinstance(sequence, (int, str)):
+            raise InvalidInput("Parameter sequence_id must be an integer or a string.")
+        request.sequence = SequencePosition(
+            sequence, bool(parameters.get("sequence_start", False)), bool(parameters.get("sequence_end", False))
+        )
+
+
+def _requested_outputs(outputs: Any) -> list[RequestedOutput]:
+    if type(outputs) is not list:
+        raise InvalidInput('Expected "outputs" to be a list.')
+    requested = []
+    for index, item in enumerate(outputs):
+        if type(item) is not dict or type(item.get("name")) is not str:
+            raise InvalidInput(f"outputs[{index}] must be an object with a name.")
+        requested.append(RequestedOutput(item["name"], _parameters(item, f'Output "{item["name"][:80]}"')))
+    return requested

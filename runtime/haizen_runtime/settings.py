@@ -1,0 +1,210 @@
+"""The runtime's settings: one class is the source of the arguments, the environment variables and the help.
+
+Each field is `--name=value` (with `_` or `-`) and `HAIZEN_NAME` in the environment; arguments win. The text under a field
+is its help. No settings library: parsing must not cost a cold start anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+from haizen_runtime.protocol.errors import InvalidConfiguration
+
+ENV_PREFIX: Final = "HAIZEN_"
+
+KSERVE_ONLY: Final = frozenset({
+    "grpc_port", "enable_grpc", "workers", "max_threads", "max_asyncio_workers", "enable_docs_url",
+    "enable_latency_logging", "configure_logging", "log_config_file", "access_log_format", "event_loop",
+    "predictor_host", "protocol", "predictor_protocol", "predictor_use_ssl", "predictor_request_timeout_seconds",
+    "predictor_request_retries", "enable_predictor_health_check", "grpc_max_send_message_length",
+    "grpc_max_receive_message_length",
+})  # fmt: skip
+"""Arguments of KServe's servers that mean nothing here: accepted with a warning, so that a YAML written for KServe works."""
+
+ALIASES: Final = {
+    "timeout_keep_alive": "keep_alive_timeout_seconds",  # KServe's name
+    "nthread": "threads",  # KServe's xgboost and lightgbm servers
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one runtime process serves."""
+
+    model_name: str = "model"
+    """The name in the URLs."""
+    model_dir: str = "/mnt/models"
+    """The directory with the model's file, or the file itself."""
+    model_format: str = ""
+    """sklearn, xgboost, lightgbm or onnx; empty: told from the file's name."""
+    storage_uri: str = ""
+    """Where to download the model from into model_dir before loading; the variable STORAGE_URI does the same."""
+    allow_code: bool = False
+    """Load formats that can carry code (joblib, pickle)."""
+    host: str = "0.0.0.0"  # noqa: S104  # a server in a container listens on all its addresses
+    """The address to listen on."""
+    http_port: int = 8080
+    """The port for HTTP/1.1 and h2c; 0 takes a free one."""
+    threads: int = 0
+    """Threads that one inference may use; 0 leaves it to the library."""
+    instances: int = 0
+    """Batches that may run at once on threads; 0: one per CPU where the library allows it."""
+    max_batch_rows: int = 128
+    """The most rows that run as one batch; 1 turns batching off."""
+    max_batch_delay_seconds: float = 0.0
+    """How long a request may wait for others to join its batch."""
+    batch_place: str = "auto"
+    """Where batches run: loop, thread, or auto (the event loop only for listed models whose measured cost is tiny)."""
+    queue_limit: int = 2048
+    """The most requests that may wait; more are answered with 503 at once."""
+    request_timeout_seconds: float = 600.0
+    """How long a request may take in the queue and the model; 0 for no limit."""
+    max_body_bytes: int = 64 * 1024 * 1024
+    """The largest request body, as sent and decompressed."""
+    read_timeout_seconds: float = 60.0
+    """How long a request's body may take to arrive."""
+    keep_alive_timeout_seconds: int = 65
+    """How long an idle connection stays open."""
+    max_connections: int = 10000
+    """The most connections at once; more are answered with 503. 0 for no limit."""
+    drain_quiet_seconds: float = 1.0
+    """After SIGTERM, requests are accepted until none came for this long."""
+    drain_timeout_seconds: float = 60.0
+    """After SIGTERM, the longest time until the process ends."""
+    termination_log: str = "/dev/termination-log"
+    """Where a fatal start error is written as one JSON line, if the file can be written."""
+    log_level: str = "info"
+    """debug, info, warning or error."""
+
+    @classmethod
+    def parse(cls, arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[Settings, list[str]]:
+        """Settings from arguments and environment, and warnings about arguments without effect.
+
+        Raises InvalidConfiguration: one line that says what was wrong and what would be right.
+        """
+        kinds = {field.name: type(field.default) for field in fields(cls)}
+        values: dict[str, Any] = {}
+        for name, kind in kinds.items():
+            text = environment.get(ENV_PREFIX + name.upper())
+            if text is not None:
+                values[name] = _convert(text, kind, ENV_PREFIX + name.upper())
+        if "storage_uri" not in values and environment.get("STORAGE_URI"):
+            values["storage_uri"] = environment["STORAGE_URI"]
+        warnings = []
+        for name, value, shown in _pairs(arguments, kinds):
+            if name in KSERVE_ONLY:
+                warnings.append(f"{shown} is an argument of KServe's server and has no effect here")
+            else:
+                values[name] = _convert(value, kinds[name], shown)
+        return cls(**values)._checked(), warnings
+
+    def _checked(self) -> Settings:
+        _in_range("--http_port", self.http_port, 0, 65535)
+        for name in ("max_batch_rows", "queue_limit", "max_body_bytes", "keep_alive_timeout_seconds"):
+            _in_range(f"--{name}", getattr(self, name), 1, 2**62)
+        for name in ("threads", "instances", "max_connections", "max_batch_delay_seconds", "request_timeout_seconds",
+                     "drain_quiet_seconds", "drain_timeout_seconds"):  # fmt: skip
+            _in_range(f"--{name}", getattr(self, name), 0, 2**62)
+        _in_range("--read_timeout_seconds", self.read_timeout_seconds, 0.001, 2**62)
+        _one_of("--batch_place", self.batch_place, ("auto", "loop", "thread"))
+        _one_of("--log_level", self.log_level, ("debug", "info", "warning", "error"))
+        if not self.model_name or any(char in self.model_name for char in "/:?#% "):
+            raise InvalidConfiguration(
+                f'--model_name="{self.model_name[:80]}" cannot be part of a URL: it must not be empty or contain /:?#% or spaces.'
+            )
+        return self
+
+
+def help_text() -> str:
+    """`--help`, from the fields and the text under each."""
+    import ast
+    import inspect
+
+    body = next(node for node in ast.parse(inspect.getsource(Settings)).body if isinstance(node, ast.ClassDef)).body
+    texts = {}
+    for field_node, text_node in zip(body, body[1:], strict=False):
+        if (
+            isinstance(field_node, ast.AnnAssign)
+            and isinstance(field_node.target, ast.Name)
+            and isinstance(text_node, ast.Expr)
+            and isinstance(text_node.value, ast.Constant)
+        ):
+            texts[field_node.target.id] = str(text_node.value.value)
+    lines = ["usage: haizen-runtime [serve] [--name=value ...]", "       haizen-runtime download URI DIRECTORY", ""]
+    for field in fields(Settings):
+        default = "" if field.default in ("", False) else f" (default {field.default})"
+        lines += [f"  --{field.name}{default}", f"      {texts[field.name]}"]
+    lines += ["", "Each setting is also an environment variable: HAIZEN_MODEL_NAME for --model_name."]
+    return "\n".join(lines)
+
+
+def _pairs(arguments: Sequence[str], kinds: Mapping[str, type]) -> list[tuple[str, str, str]]:
+    """Arguments as (field, value, as typed); a boolean needs no value."""
+    pairs = []
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if not argument.startswith("--"):
+            raise InvalidConfiguration(f"Unexpected argument {argument[:80]}; arguments have the form --name=value.")
+        typed, equals, value = argument[2:].partition("=")
+        name = typed.replace("-", "_").lower()
+        name = ALIASES.get(name, name)
+        if name not in kinds and name not in KSERVE_ONLY:
+            raise InvalidConfiguration(_unknown(typed, kinds))
+        if not equals:
+            is_flag = kinds.get(name) is bool
+            if rest and not rest[0].startswith("--") and (not is_flag or rest[0].lower() in _BOOLEANS):
+                value = rest.pop(0)
+            elif is_flag:
+                value = "true"
+            elif name not in KSERVE_ONLY:
+                raise InvalidConfiguration(f"--{typed} needs a value: --{typed}=...")
+        pairs.append((name, value, f"--{typed}"))
+    return pairs
+
+
+def _unknown(typed: str, kinds: Mapping[str, type]) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(typed.replace("-", "_").lower(), list(kinds), n=1, cutoff=0.0)
+    return f"Unknown argument --{typed[:80]}; did you mean --{close[0]}?"
+
+
+_BOOLEANS: Final = {
+    "true": True,
+    "1": True,
+    "yes": True,
+    "on": True,
+    "false": False,
+    "0": False,
+    "no": False,
+    "off": False,
+}
+
+
+def _convert(text: str, kind: type, where: str) -> Any:
+    if kind is str:
+        return text
+    if kind is bool:
+        if text.lower() not in _BOOLEANS:
+            raise InvalidConfiguration(f'{where}="{text[:80]}" must be true or false.')
+        return _BOOLEANS[text.lower()]
+    try:
+        value = kind(text)
+    except ValueError:
+        wanted = "a whole number" if kind is int else "a number"
+        raise InvalidConfiguration(f'{where}="{text[:80]}" must be {wanted}.') from None
+    return value
+
+
+def _in_range(where: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        limit = f"between {low:g} and {high:g}" if high < 2**60 else f"{low:g} or more"
+        raise InvalidConfiguration(f"{where}={value:g} must be {limit}.")
+
+
+def _one_of(where: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise InvalidConfiguration(f'{where}="{value[:80]}" must be one of {", ".join(allowed)}.')
