@@ -1,7 +1,7 @@
 """The runtime's settings: one class is the source of the arguments, the environment variables and the help.
 
-Each field is `--name=value` (with `_` or `-`) and `HAIZEN_NAME` in the environment; arguments win. The text under a field
-is its help. No settings library: parsing must not cost a cold start anything.
+Each field is `--name=value` (with `_` or `-`) and `HAIZEN_NAME` in the environment; arguments win. The text under a
+field is its help. No settings library: parsing must not cost a cold start anything.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ KSERVE_ONLY: Final = frozenset({
     "predictor_request_retries", "enable_predictor_health_check", "grpc_max_send_message_length",
     "grpc_max_receive_message_length",
 })  # fmt: skip
-"""Arguments of KServe's servers that mean nothing here: accepted with a warning, so that a YAML written for KServe works."""
+"""Arguments of KServe's servers that mean nothing here: accepted with a warning, so that YAML for KServe works."""
 
 ALIASES: Final = {
     "timeout_keep_alive": "keep_alive_timeout_seconds",  # KServe's name
@@ -112,7 +112,8 @@ class Settings:
         _one_of("--log_level", self.log_level, ("debug", "info", "warning", "error"))
         if not self.model_name or any(char in self.model_name for char in "/:?#% "):
             raise InvalidConfiguration(
-                f'--model_name="{self.model_name[:80]}" cannot be part of a URL: it must not be empty or contain /:?#% or spaces.'
+                f'--model_name="{self.model_name[:80]}" cannot be part of a URL: '
+                "it must not be empty or contain /:?#% or spaces."
             )
         return self
 
@@ -121,10 +122,11 @@ def help_text() -> str:
     """`--help`, from the fields and the text under each."""
     import ast
     import inspect
+    from itertools import pairwise
 
     body = next(node for node in ast.parse(inspect.getsource(Settings)).body if isinstance(node, ast.ClassDef)).body
     texts = {}
-    for field_node, text_node in zip(body, body[1:], strict=False):
+    for field_node, text_node in pairwise(body):
         if (
             isinstance(field_node, ast.AnnAssign)
             and isinstance(field_node.target, ast.Name)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import joblib
 import numpy as np
 
+from haizen_runtime.backends.columns import OUTPUT, as_matrix
 from haizen_runtime.engine.backend import Backend
 from haizen_runtime.protocol.dtypes import datatype_of
 from haizen_runtime.protocol.errors import InvalidInput, ModelLoadFailed
@@ -21,16 +22,13 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-OUTPUT = "output-0"
-"""KServe's name for the one output of its Python servers."""
-
 CHEAP = frozenset({
     "LogisticRegression", "LinearRegression", "Ridge", "RidgeClassifier", "Lasso", "ElasticNet", "SGDClassifier",
     "SGDRegressor", "LinearSVC", "LinearSVR", "Perceptron", "PassiveAggressiveClassifier", "GaussianNB",
     "DecisionTreeClassifier", "DecisionTreeRegressor", "LinearDiscriminantAnalysis", "LogisticRegressionCV", "RidgeCV",
     "StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler",
 })  # fmt: skip
-"""Estimators whose predict is a product with a small matrix or a walk down one tree. A pipeline of these is cheap too."""
+"""Estimators whose predict is a product with a small matrix or a walk down one tree. Pipelines of these count too."""
 
 
 class SklearnBackend(Backend):
@@ -38,12 +36,14 @@ class SklearnBackend(Backend):
 
     def __init__(self, estimator: Any, options: LoadOptions) -> None:
         method = "predict_proba" if options.predict_proba else "predict"
-        self._call = getattr(estimator, method, None)
-        if self._call is None:
+        call = getattr(estimator, method, None)
+        if call is None:
             raise ModelLoadFailed(f"The file holds a {type(estimator).__name__}, which has no {method}.")
+        self._call = call
         self._columns = [str(name) for name in getattr(estimator, "feature_names_in_", ())]
         self.cheap = _is_cheap(estimator)
         features = getattr(estimator, "n_features_in_", None)
+        self._features = None if features is None else int(features)
         if features is None and _takes_text(estimator):
             self._input = TensorMetadata("input-0", "BYTES", (-1,))
         else:
@@ -58,7 +58,7 @@ class SklearnBackend(Backend):
 
     def execute(self, inputs: Arrays, outputs: Sequence[str] | None) -> dict[str, Array]:
         """Predict; scikit-learn says ValueError or TypeError when the values are not what it takes."""
-        matrix = next(iter(inputs.values())) if len(inputs) == 1 else self._matrix(inputs)
+        matrix = next(iter(inputs.values())) if len(inputs) == 1 else as_matrix(inputs, self._columns, self._features)
         if matrix.dtype.kind == "O":
             matrix = _texts(matrix)
         try:
@@ -75,23 +75,6 @@ class SklearnBackend(Backend):
         if self._input.shape[1] < 0:
             return None
         return {"input-0": np.zeros((rows, self._input.shape[1]))}
-
-    def _matrix(self, inputs: Arrays) -> Array:
-        """Several inputs are columns: in the order of the training data's names when it had names, else as given."""
-        names = list(inputs)
-        if self._columns:
-            missing = [name for name in self._columns if name not in inputs]
-            unknown = [name for name in names if name not in self._columns]
-            if missing or unknown:
-                wrong = f"{missing[0]} is missing" if missing else f"{unknown[0][:80]} is unknown"
-                raise InvalidInput(f"The model takes the columns {', '.join(self._columns)}: {wrong}.")
-            names = self._columns
-        columns = [inputs[name].reshape(inputs[name].shape[0], -1) for name in names]
-        matrix = np.concatenate(columns, axis=1)
-        features = self._input.shape[-1]
-        if len(self._input.shape) == 2 and features >= 0 and matrix.shape[1] != features:
-            raise InvalidInput(f"The inputs give {matrix.shape[1]} columns; the model expects {features}.")
-        return matrix
 
     def _output_metadata(self, estimator: Any, proba: bool) -> TensorMetadata:
         sample = self.sample(1)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from haizen_runtime.engine.cpus import usable_cpus
 from haizen_runtime.engine.metrics import ModelMetrics
 from haizen_runtime.protocol.errors import ModelLoadFailed, ModelNotReady, StartError
 
@@ -161,8 +161,3 @@ class Model:
     def _not_ready(self) -> ModelNotReady:
         detail = f": {self.error.message}" if self.error is not None else f" ({self.state.value.lower()})"
         return ModelNotReady(f"Model {self.name} is not ready{detail}.")
-
-
-def usable_cpus() -> int:
-    """CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -28,8 +28,10 @@ class Observer(Protocol):
 
 
 class BatchScheduler(Generic[Request, Result]):
-    """Runs requests in batches that form by themselves: whatever arrived in the same turn of the event loop goes
-    together, and whatever arrives while all threads are busy goes next. Nothing waits for company unless the policy says so.
+    """Runs requests in batches that form by themselves.
+
+    Whatever arrived in the same turn of the event loop goes together, and whatever arrives while all threads are busy
+    goes next. Nothing waits for company unless the policy says so.
     """
 
     def __init__(

@@ -1,0 +1,1 @@
+"""The gRPC doors, on the same port as the HTTP ones."""
