@@ -1,5 +1,6 @@
 """From a URI to its source; each source's libraries are imported only when it is used."""
 
+import re
 from collections.abc import Mapping
 
 from haizen_runtime.storage.errors import misconfigured
@@ -8,6 +9,7 @@ from haizen_runtime.storage.sources import Source
 from haizen_runtime.storage.spec import apply_storage_spec
 from haizen_runtime.storage.uris import ModelUri, parse_uri
 
+AZURE_BLOB = re.compile(r"^https://[a-z0-9]+\.(?:blob\.core\.windows\.net|z[0-9]{1,2}\.blob\.storage\.azure\.net)/")
 SCHEMES = ("a path", "file://", "http://", "https://", "s3://", "gs://", "hf://")
 
 
@@ -26,6 +28,18 @@ def make_source(uri: ModelUri, environ: Mapping[str, str], limits: Limits) -> So
         from haizen_runtime.storage.source_file import FileSource, local_path
 
         return FileSource(local_path(uri), uri.text)
+    if uri.scheme in ("s3", "gs"):
+        from haizen_runtime.storage.source_objects import gcs_source, s3_source
+
+        return (s3_source if uri.scheme == "s3" else gcs_source)(uri, environ, limits)
+    if uri.scheme == "https" and AZURE_BLOB.match(uri.text):
+        from haizen_runtime.storage.source_objects import azure_source
+
+        return azure_source(uri, environ, limits)
+    if uri.scheme == "hf":
+        from haizen_runtime.storage.source_hf import HuggingFaceSource
+
+        return HuggingFaceSource(uri, environ, limits)
     if uri.scheme in ("http", "https"):
         from haizen_runtime.storage.source_http import HttpSource
 

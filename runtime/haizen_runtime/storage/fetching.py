@@ -7,7 +7,7 @@ import random
 import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256 as sha256_hash
 from pathlib import Path
@@ -66,7 +66,7 @@ def fetch(
 
 
 def fetch_all(
-    pairs: list[tuple[str, str | os.PathLike[str]]],
+    pairs: Sequence[tuple[str, str | os.PathLike[str]]],
     *,
     environ: Mapping[str, str],
     progress: ProgressCallback | None = None,
@@ -208,7 +208,7 @@ class _Fetch:
         while True:
             self._check_cancel()
             try:
-                return source.list()
+                return source.files()
             except TransientError as error:
                 tries += 1
                 if tries >= self._limits.attempts:

@@ -36,7 +36,7 @@ class FileSource:
     def __init__(self, path: Path, uri: str, checksum: Checksum | None = None) -> None:
         self._path, self._uri, self._checksum = path, uri, checksum
 
-    def list(self) -> list[RemoteFile]:
+    def files(self) -> list[RemoteFile]:
         """Return the file, or every regular file below the folder."""
         try:
             root = self._path.resolve(strict=True)
@@ -87,6 +87,10 @@ class FileSource:
     def open(self, file: RemoteFile, offset: int, length: int | None) -> contextlib.AbstractContextManager[Body]:
         """See ``Source.open``."""
         return self._open(file, offset, length)
+
+    def doubts(self, file: RemoteFile) -> bool:
+        """The promise comes from the user or is a digest by definition."""
+        return False
 
     def close(self) -> None:
         """Nothing is held."""

@@ -37,7 +37,7 @@ class HttpSource:
         self._headers, self._credential = host_headers(url, environ)
         self._checksum = checksum
 
-    def list(self) -> list[RemoteFile]:
+    def files(self) -> list[RemoteFile]:
         """Ask for the first byte: the answer tells size, version and whether ranges work."""
         name, size, version, resumable = "", None, None, False
         with self._client.request("GET", self._url, {**self._headers, "Range": "bytes=0-0"}) as response:
@@ -56,6 +56,10 @@ class HttpSource:
         """See ``Source.open``."""
         return open_url(self._client, self._url, self._headers, file, offset, length, self._credential)
 
+    def doubts(self, file: RemoteFile) -> bool:
+        """The promise comes from the user or is a digest by definition."""
+        return False
+
     def close(self) -> None:
         """Break open connections."""
         self._client.close()
@@ -70,24 +74,26 @@ def open_url(
     offset: int,
     length: int | None,
     credential: str,
+    *,
+    validate: bool = True,
 ) -> Iterator[Iterator[memoryview]]:
     """Stream a range of one version of ``file`` from ``url``.
 
     A strong ETag goes along as If-Match, a date as If-Unmodified-Since, and the answer is compared as well, because
-    many servers ignore both.
+    many servers ignore both. ``validate=False`` is for sources whose key already names immutable bytes.
     """
     sent = dict(headers)
     ranged = file.resumable and length is not None
     if ranged and length is not None:
         sent["Range"] = f"bytes={offset}-{offset + length - 1}"
-        if file.version is not None:
+        if validate and file.version is not None:
             sent["If-Match" if file.version.startswith('"') else "If-Unmodified-Since"] = file.version
     with client.request("GET", url, sent) as response:
         if response.status == 412 or (response.status == 416 and ranged):
             raise SourceChanged
         if response.status not in (200, 206):
             raise status_error(response, url, credential)
-        found = version_of(response)
+        found = version_of(response) if validate else None
         if file.version is not None and found is not None and found != file.version:
             raise SourceChanged
         if not ranged:

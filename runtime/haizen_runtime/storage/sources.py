@@ -46,7 +46,7 @@ class Body(Protocol):
 class Source(Protocol):
     """A place that models come from; its methods are called from several threads."""
 
-    def list(self) -> list[RemoteFile]:
+    def files(self) -> list[RemoteFile]:
         """Return the files, never empty.
 
         Raises DownloadError for good, TransientError for an attempt that may be repeated.
@@ -56,8 +56,12 @@ class Source(Protocol):
     def open(self, file: RemoteFile, offset: int, length: int | None) -> AbstractContextManager[Body]:
         """Return ``length`` bytes from ``offset`` (None: to the end) of exactly this version of ``file``.
 
-        Raises SourceChanged when the source holds another version now, otherwise as ``list``.
+        Raises SourceChanged when the source holds another version now, otherwise as ``files``.
         """
+        ...
+
+    def doubts(self, file: RemoteFile) -> bool:
+        """Say whether a promise that the source made for ``file`` and that does not hold may be no digest at all."""
         ...
 
     def close(self) -> None:

@@ -111,7 +111,7 @@ class Transfer:
                 jitter = random.random()  # noqa: S311 - spreads replicas, guards nothing
                 self._stop.sleep(backoff_delay(tries, self._limits, jitter, error.retry_after))
         if job.part_finished(index):
-            job.verify(self._uri)
+            job.verify(self._uri, self._source.doubts)
             job.close()
 
     def _attempt(self, job: FileJob, index: int, offset: int, length: int | None) -> None:
