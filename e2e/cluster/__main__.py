@@ -1,10 +1,11 @@
-"""`python -m e2e.cluster build|up|down|status|images|env`."""
+"""`python -m e2e.cluster build|binaries|up|down|status|images|features|env`."""
 
 import argparse
 import os
 import sys
 
-from e2e.cluster import cluster, images, processes, settings
+from e2e.cluster import binaries, cluster, images, knative, processes, settings
+from e2e.cluster.go_modules import PROGRAMS
 from e2e.cluster.progress import Progress
 
 
@@ -17,10 +18,18 @@ def main() -> int:
     commands.add_parser("down", help="stop everything of the cluster")
     commands.add_parser("status", help="say what runs")
     commands.add_parser("images", help="build haizen's images and give them to the cluster")
-    commands.add_parser("env", help="print the lines that make kubectl use the cluster")
-    command = parser.parse_args().command
+    features = commands.add_parser("features", help="allow or forbid init containers, claims and the like in Knative")
+    features.add_argument("switch", choices=("on", "off"))
+    built = commands.add_parser("binaries", help="build these programs and print their folder")
+    built.add_argument("names", nargs="+", choices=sorted(PROGRAMS), metavar="NAME")
+    commands.add_parser("env", help="print the line that makes kubectl use the cluster")
+    arguments = parser.parse_args()
+    command = arguments.command
     if command == "env":
         print(f"export KUBECONFIG={os.environ.get('KUBECONFIG') or settings.kubeconfig()}")
+        return 0
+    if command == "binaries":
+        print(binaries.ensure(arguments.names, Progress()))
         return 0
     if os.environ.get("KUBECONFIG") not in (None, "", str(settings.kubeconfig())):
         print(f"KUBECONFIG={os.environ['KUBECONFIG']} is set: that cluster is used, nothing is done here")
@@ -28,6 +37,9 @@ def main() -> int:
     if command != "status" and os.geteuid() != 0:
         print("the cluster needs root: containers, network namespaces and cgroups are made", file=sys.stderr)
         return 1
+    if command == "features":
+        knative.set_features(arguments.switch == "on")
+        return 0
     return _run(command, Progress())
 
 
@@ -38,13 +50,15 @@ def _run(command: str, progress: Progress) -> int:
         case "build":
             cluster.build(progress)
         case "up":
-            cluster.up(progress)
-            print(f"export KUBECONFIG={settings.kubeconfig()}")
+            ready = cluster.up(progress)
+            print(
+                f"export KUBECONFIG={ready.kubeconfig}\n# the gateway: {ready.gateway}, with the service's name as Host"
+            )
         case "down":
             with progress.step("cluster down"):
-                cluster.down(progress)
+                cluster.down()
         case "images":
-            images.ensure_haizen_images(progress)
+            images.ensure_haizen_images(progress, into_cluster=cluster.is_up())
     return 0
 
 

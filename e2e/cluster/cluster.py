@@ -3,6 +3,7 @@
 import shutil
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.cluster import (
@@ -37,6 +38,15 @@ _STOP_ORDER = (
 )
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster that runs: how to log in, the gateway's base URL as this machine reaches it, and Helm."""
+
+    kubeconfig: Path
+    gateway: str
+    helm: Path
+
+
 def build(progress: Progress) -> Path:
     """Install packages and build every program that is missing; returns the folder of programs."""
     ensure_packages(progress)
@@ -58,15 +68,28 @@ def is_up() -> bool:
     )
 
 
-def up(progress: Progress) -> None:
-    """Bring the cluster up from whatever state the machine is in; a cluster that runs is left alone."""
+def up(progress: Progress | None = None) -> Cluster:
+    """Bring the cluster up from whatever state the machine is in, with haizen's images of the working tree.
+
+    A cluster that runs is left alone, new images aside. Raises RuntimeError or CommandError with the reason.
+    """
+    progress = progress or Progress()
     folder = build(progress)
-    archive = images.system_archive(folder, progress)
+    cluster = Cluster(
+        settings.kubeconfig(), f"http://{settings.NODE_ADDRESS}:{settings.EXTERNAL_PORT}", folder / "helm"
+    )
     if is_up():
         progress.say("the cluster is up already")
-        return
+    else:
+        _bring_up(folder, progress)
+    images.ensure_haizen_images(progress)
+    return cluster
+
+
+def _bring_up(folder: Path, progress: Progress) -> None:
+    archive = images.system_archive(folder, progress)
     with progress.step("clear what an earlier cluster left"):
-        down(progress)
+        down()
     with progress.step("network, certificates, configuration"):
         shutil.rmtree(settings.logs_root(), ignore_errors=True)
         network.create()
@@ -98,7 +121,7 @@ def up(progress: Progress) -> None:
     (settings.state_root() / _READY_MARK).touch()
 
 
-def down(progress: Progress) -> None:
+def down() -> None:
     """Stop everything of the cluster, pods included, and undo its mounts, network and cgroups."""
     (settings.state_root() / _READY_MARK).unlink(missing_ok=True)
     for name in _STOP_ORDER:

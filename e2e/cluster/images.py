@@ -5,8 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.cluster import archive as archives
-from e2e.cluster import knative, node, settings
+from e2e.cluster import buildah, knative, node, settings
 from e2e.cluster.progress import Progress
+
+# image -> the Dockerfile it is built from, relative to the repository
+HAIZEN_IMAGES = {
+    settings.OPERATOR_IMAGE: "images/operator.Dockerfile",
+    settings.RUNTIME_IMAGE: "images/runtime.Dockerfile",
+    settings.MODEL_STORE_IMAGE: "e2e/images/model-store.Dockerfile",
+}
 
 
 @dataclass(frozen=True)
@@ -33,13 +40,38 @@ def system_archive(binaries: Path, progress: Progress) -> Archive:
     return Archive("system", file, digest)
 
 
-def load(archive: Archive) -> bool:
-    """Give an archive's images to the cluster's containerd unless it has them; true when it did."""
-    memory = node.containerd_root() / "imported.json"  # goes away with containerd's own store
-    imported: dict[str, str] = json.loads(memory.read_text()) if memory.exists() else {}
-    if imported.get(archive.name) == archive.digest:
-        return False
-    node.ctr("images", "import", archive.file)
-    imported[archive.name] = archive.digest
-    memory.write_text(json.dumps(imported))
-    return True
+def load(archive: Archive) -> None:
+    """Give an archive's images to the cluster's containerd unless it has them."""
+    if not is_loaded(archive.name, archive.digest):
+        node.ctr("images", "import", archive.file)
+        _memory().write_text(json.dumps({**_imported(), archive.name: archive.digest}))
+
+
+def is_loaded(name: str, digest: str) -> bool:
+    """Whether the cluster's containerd has this archive or image already."""
+    return _imported().get(name) == digest
+
+
+def _memory() -> Path:
+    return node.containerd_root() / "imported.json"  # goes away with containerd's own store
+
+
+def _imported() -> dict[str, str]:
+    return dict(json.loads(_memory().read_text())) if _memory().exists() else {}
+
+
+def ensure_haizen_images(progress: Progress, into_cluster: bool = True) -> None:
+    """Build haizen's images, and those of the stories' helpers, from the working tree; import what changed.
+
+    Only the last, thin layer is made anew when nothing but haizen's code changed.
+    """
+    base = buildah.ensure_base(progress)
+    for image, dockerfile in HAIZEN_IMAGES.items():
+        with progress.step(f"image {image}"):
+            digest = buildah.build(image, settings.REPOSITORY / dockerfile, settings.REPOSITORY, {"BASE": base})
+        if into_cluster and not is_loaded(image, digest):
+            with progress.step(f"give {image} to the cluster"):
+                file = settings.images_root() / "import.tar"
+                buildah.save(image, file)
+                load(Archive(image, file, digest))
+                file.unlink()

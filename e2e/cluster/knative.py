@@ -138,10 +138,7 @@ def _load(files: list[Path]) -> list[Manifest]:
 
 def _configure(config_map: Manifest) -> None:
     name = config_map["metadata"]["name"]
-    data = config_map.setdefault("data", {})
-    data.update(_CONFIGURATION.get(name, {}))
-    if name == "config-features":
-        data.update(dict.fromkeys(FEATURES, "enabled"))
+    config_map.setdefault("data", {}).update(_CONFIGURATION.get(name, {}))
 
 
 def _ask_for_little(deployment: Manifest) -> None:

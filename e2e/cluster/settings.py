@@ -35,6 +35,7 @@ PAUSE_IMAGE = "dev.local/pause:1"
 BASE_IMAGE = "dev.local/python:bookworm"
 RUNTIME_IMAGE = "dev.local/haizen-runtime:e2e"
 OPERATOR_IMAGE = "dev.local/haizen-operator:e2e"
+MODEL_STORE_IMAGE = "dev.local/haizen-model-store:e2e"
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RUN = Path("/run") / NAME  # sockets and mounts; short, since a socket's path is limited to 107 bytes
@@ -43,7 +44,8 @@ CONTAINERD_SOCKET = RUN / "containerd.sock"
 
 def cache_root() -> Path:
     """The folder outside the tree where everything built is kept."""
-    return Path(os.environ.get("HAIZEN_CACHE") or Path.home() / ".cache" / "haizen")
+    chosen = os.environ.get("HAIZEN_CACHE")
+    return Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "haizen"
 
 
 def binaries_root() -> Path:

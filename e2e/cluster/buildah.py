@@ -1,0 +1,60 @@
+"""Building images from Dockerfiles with buildah; layers are kept in a store of ours."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from e2e.cluster import base_image, settings
+from e2e.cluster.progress import Progress
+from e2e.cluster.shell import CommandError, run
+
+_AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+def store() -> Path:
+    """Where buildah keeps layers and images."""
+    return settings.images_root() / "store"
+
+
+def buildah(*arguments: str | Path) -> str:
+    """Run buildah on our store and return what it printed."""
+    place: list[str | Path] = ["--root", store(), "--runroot", f"{settings.RUN}-buildah", "--storage-driver", "overlay"]
+    return run(["buildah", *place, *arguments])
+
+
+def build(image: str, dockerfile: Path, context: Path, arguments: Mapping[str, str]) -> str:
+    """Build an image and return its id, which changes only when the image does; RUN reaches the host's network."""
+    words: list[str | Path] = ["--layers", "--isolation", "chroot", "--network", "host", "--pull-never"]
+    if _AUTHORITIES.exists():  # where traffic passes a proxy with an authority of its own
+        words += ["--volume", f"{_AUTHORITIES}:{_AUTHORITIES}:ro"]
+    for name, value in arguments.items():
+        words += ["--build-arg", f"{name}={value}"]
+    buildah("bud", "--quiet", *words, "--tag", image, "--file", dockerfile, context)
+    return id_of(image)
+
+
+def id_of(image: str) -> str:
+    """The id of an image in the store, "" when it is not there."""
+    try:
+        return buildah("images", "--quiet", "--no-trunc", image).split()[0]
+    except (CommandError, IndexError):
+        return ""
+
+
+def save(image: str, destination: Path) -> None:
+    """Write an image as an archive."""
+    destination.unlink(missing_ok=True)
+    buildah("push", "--quiet", image, f"docker-archive:{destination}:{image}")
+
+
+def ensure_base(progress: Progress) -> str:
+    """The Python base image, in the store; returns its name."""
+    archive = base_image.root_archive(progress)
+    stamp = store() / "base.stamp"
+    made_from = f"{archive.stat().st_mtime_ns} {archive.stat().st_size}"
+    if not (stamp.exists() and stamp.read_text() == made_from and id_of(settings.BASE_IMAGE)):
+        with progress.step(f"image {settings.BASE_IMAGE}"):
+            dockerfile = archive.with_name("base.Dockerfile")
+            dockerfile.write_text(f'FROM scratch\nADD {archive.name} /\nCMD ["python3"]\n')
+            buildah("bud", "--quiet", "--tag", settings.BASE_IMAGE, "--file", dockerfile, archive.parent)
+            stamp.write_text(made_from)
+    return settings.BASE_IMAGE
