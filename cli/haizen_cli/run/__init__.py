@@ -1,0 +1,1 @@
+"""`haizen run`: the same YAML on this machine, without a cluster."""
