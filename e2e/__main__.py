@@ -34,7 +34,7 @@ def main() -> int:
     except ValueError as problem:
         console.print(f"[red]{problem}[/]")
         return 2
-    cluster = access.connect(console)
+    cluster = access.connect()
     kubectl = Kubectl(cluster.kubeconfig)
     store = ModelStore(kubectl)
     with console.status("installing haizen with Helm"):

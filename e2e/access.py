@@ -4,8 +4,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
 from e2e.kubectl import Kubectl
 
 
@@ -18,7 +16,7 @@ class Access:
     ours: bool
 
 
-def connect(console: Console) -> Access:
+def connect() -> Access:
     """Return the user's cluster when KUBECONFIG is set, else bring ours up.
 
     With a cluster of the user's, HAIZEN_GATEWAY names its gateway; without it, Kourier's load balancer is asked for.
@@ -28,12 +26,14 @@ def connect(console: Console) -> Access:
     if chosen:
         kubeconfig = Path(chosen.split(os.pathsep)[0])
         return Access(kubeconfig, os.environ.get("HAIZEN_GATEWAY") or _kourier(Kubectl(kubeconfig)), ours=False)
-    from e2e.cluster import cluster
+    from e2e.cluster import cluster, images, settings
+    from e2e.cluster.progress import Progress
 
-    console.print("bringing a one-node cluster up (the first time builds it: 15-20 minutes)")
-    up = cluster.up()
-    os.environ.setdefault("HAIZEN_HELM", str(up.helm))
-    return Access(up.kubeconfig, up.gateway, ours=True)
+    progress = Progress()
+    ready = cluster.up(progress)
+    images.ensure_haizen_images(progress)
+    os.environ.setdefault("HAIZEN_HELM", str(settings.binaries_root() / "helm"))
+    return Access(ready.kubeconfig, ready.gateway, ours=True)
 
 
 def _kourier(kubectl: Kubectl) -> str:

@@ -22,7 +22,7 @@ from e2e.stories.many_at_once import many_at_once
 def main() -> int:
     """Print the figures; the exit code says nothing about them: a bar that is missed is shown as missed."""
     console = Console()
-    cluster = access.connect(console)
+    cluster = access.connect()
     kubectl = Kubectl(cluster.kubeconfig)
     store = ModelStore(kubectl)
     Installation(kubectl).install("knativeFeatures.enable=true")
