@@ -1,0 +1,188 @@
+"""kopf's part: watch, and put the key of the InferenceService concerned into the queue. Nothing else happens here.
+
+kopf writes nothing: handlers are `on.event` only (no annotations, no finalizers), peering is off and no events are posted.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import kopf
+from yarl import URL
+
+from haizen_operator import names
+from haizen_operator.health import Watches
+from haizen_operator.kinds import (
+    CLUSTER_SERVING_RUNTIME,
+    INFERENCE_SERVICE,
+    KNATIVE_SERVICE,
+    SERVING_RUNTIME,
+    Kind,
+)
+from haizen_operator.kube.connection import Credentials
+from haizen_operator.observe import Observer
+from haizen_operator.queue import WorkQueue
+from haizen_operator.reconcile import Key
+
+logger = logging.getLogger(__name__)
+WATCHED = (INFERENCE_SERVICE, KNATIVE_SERVICE, SERVING_RUNTIME, CLUSTER_SERVING_RUNTIME)
+WATCH_SECONDS = 300
+"""How long the server keeps one watch open; it is then continued where it ended."""
+
+
+class EndlessBackoff:
+    """Pauses between tries of kopf's own requests, without an end: an API server that is away for an hour comes back."""
+
+    def __iter__(self) -> Iterator[float]:
+        delay = 1.0
+        while True:
+            yield delay
+            delay = min(delay * 2.0, 15.0)
+
+
+@dataclass
+class RuntimeUsers:
+    """Which InferenceServices a change of a runtime concerns."""
+
+    _runtime_of: dict[Key, str | None] = field(default_factory=dict)
+
+    def update(self, isvc: dict[str, Any]) -> None:
+        """Remember which runtime an InferenceService uses or asks for; None while it has none."""
+        status = isvc.get("status") or {}
+        asked = ((isvc.get("spec") or {}).get("predictor") or {}).get("model") or {}
+        name = asked.get("runtime") or status.get("servingRuntimeName") or status.get("clusterServingRuntimeName")
+        self._runtime_of[_key(isvc)] = name
+
+    def remove(self, key: Key) -> None:
+        """Forget an InferenceService that was deleted."""
+        self._runtime_of.pop(key, None)
+
+    def keys(self) -> list[Key]:
+        """All InferenceServices known."""
+        return list(self._runtime_of)
+
+    def of(self, runtime: dict[str, Any]) -> list[Key]:
+        """The services that use the runtime or have none yet, of its namespace if it has one."""
+        name, namespace = runtime["metadata"]["name"], runtime["metadata"].get("namespace")
+        return [
+            key
+            for key, used in self._runtime_of.items()
+            if used in (None, name) and (namespace is None or key[0] == namespace)
+        ]
+
+
+def make_registry(
+    queue: WorkQueue[Key], users: RuntimeUsers, observer: Observer, watches: Watches
+) -> kopf.OperatorRegistry:
+    """The handlers: each turns an event into keys."""
+    registry = kopf.OperatorRegistry()
+
+    def on(kind: Kind) -> Any:
+        # kopf passes events under this name; only its type and object are looked at.
+        return kopf.on.event(kind.group, kind.version, kind.plural, registry=registry)
+
+    @on(INFERENCE_SERVICE)
+    async def inference_service(event: Any, **_: Any) -> None:
+        watches.alive(INFERENCE_SERVICE.plural)
+        isvc = event["object"]
+        if event["type"] == "DELETED":
+            users.remove(_key(isvc))
+        else:
+            users.update(isvc)
+        queue.add(_key(isvc))
+
+    @on(KNATIVE_SERVICE)
+    async def knative_service(event: Any, **_: Any) -> None:
+        watches.alive(KNATIVE_SERVICE.plural)
+        key = _parent(event["object"])
+        if key is not None:
+            queue.add(key)
+
+    @on(SERVING_RUNTIME)
+    async def serving_runtime(event: Any, **_: Any) -> None:
+        _runtime(SERVING_RUNTIME, event["object"])
+
+    @on(CLUSTER_SERVING_RUNTIME)
+    async def cluster_serving_runtime(event: Any, **_: Any) -> None:
+        _runtime(CLUSTER_SERVING_RUNTIME, event["object"])
+
+    def _runtime(kind: Kind, runtime: dict[str, Any]) -> None:
+        watches.alive(kind.plural)
+        observer.runtimes.forget(runtime["metadata"].get("namespace") or "")
+        for key in users.of(runtime):
+            queue.add(key)
+
+    return registry
+
+
+def add_login(registry: kopf.OperatorRegistry, login: Any, watches: Watches) -> None:
+    """Let kopf log in with our own credentials, and note its requests as signs of life of the watches."""
+
+    async def handler(**_: Any) -> kopf.AiohttpSession:
+        credentials = await login()
+        return kopf.AiohttpSession(server=credentials.server, aiohttp_session=_session(credentials, watches))
+
+    kopf.on.login(registry=registry)(handler)
+
+
+def make_settings(*, inactivity_seconds: float, request_timeout_seconds: float) -> kopf.OperatorSettings:
+    """kopf's settings: quick to start, never giving up, writing nothing."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    settings.watching.server_timeout = WATCH_SECONDS
+    settings.watching.inactivity_timeout = inactivity_seconds
+    settings.watching.reconnect_backoff = 0.1
+    settings.watching.connect_timeout = 10.0
+    settings.networking.request_timeout = request_timeout_seconds
+    settings.networking.connect_timeout = 10.0
+    settings.networking.error_backoffs = EndlessBackoff()
+    # Only our own children and KServe's: other people's Knative Services are none of our business, nor of our memory.
+    settings.watching.label_selectors[KNATIVE_SERVICE.group, KNATIVE_SERVICE.version, KNATIVE_SERVICE.plural] = (
+        names.LABEL_INFERENCE_SERVICE
+    )
+    return settings
+
+
+def _session(credentials: Credentials, watches: Watches) -> aiohttp.ClientSession:
+    info = kopf.ConnectionInfo(
+        server=credentials.server,
+        ca_path=credentials.ca_path,
+        insecure=credentials.insecure,
+        certificate_path=credentials.certificate_path,
+        private_key_path=credentials.private_key_path,
+        scheme=credentials.scheme,
+        token=credentials.token,
+    )
+    kinds = {kind.path(): kind.plural for kind in WATCHED}
+
+    async def sign_of_life(_: Any, __: Any, request: aiohttp.TraceRequestStartParams) -> None:
+        kind = kinds.get(URL(request.url).path)
+        if kind is not None:
+            watches.alive(kind)
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_start.append(sign_of_life)
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
+        headers=info.as_http_headers(),
+        proxy=credentials.proxy_url,
+        trust_env=False,
+        trace_configs=[trace],
+    )
+
+
+def _key(isvc: dict[str, Any]) -> Key:
+    return isvc["metadata"]["namespace"], isvc["metadata"]["name"]
+
+
+def _parent(service: dict[str, Any]) -> Key | None:
+    """The InferenceService a Knative Service belongs to, by its owner or else by its label."""
+    metadata = service["metadata"]
+    for reference in metadata.get("ownerReferences") or []:
+        if reference.get("controller") and reference.get("kind") == INFERENCE_SERVICE.kind:
+            return metadata["namespace"], reference["name"]
+    name = (metadata.get("labels") or {}).get(names.LABEL_INFERENCE_SERVICE)
+    return (metadata["namespace"], name) if name else None

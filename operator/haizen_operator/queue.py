@@ -1,0 +1,101 @@
+"""A work queue of keys: each key is worked on by one worker at a time, and adding a waiting key again changes nothing.
+
+The semantics are those every Kubernetes controller relies on:
+- a key added while it waits is coalesced; added while it is worked on, it runs once more afterwards;
+- a key that fails comes back after a backoff of its own, so that one broken object does not slow the others;
+- first come, first served, so that a busy key cannot starve the rest.
+Times are the event loop's monotonic clock: a jump of the wall clock changes nothing.
+"""
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+from haizen_operator.backoff import Backoff
+
+logger = logging.getLogger(__name__)
+Key = TypeVar("Key", bound=Hashable)
+
+
+class WorkQueue(Generic[Key]):
+    """Keys to work on, and the workers that do."""
+
+    def __init__(self, work: Callable[[Key], Awaitable[float | None]], *, workers: int, backoff: Backoff):
+        """`work` handles one key and returns after how many seconds it wants it back (None: only when something happens)."""
+        self._work = work
+        self._workers = workers
+        self._backoff = backoff
+        self._waiting: deque[Key] = deque()
+        self._dirty: set[Key] = set()  # waiting, or to run again once its worker is done
+        self._busy: dict[Key, float] = {}  # since when
+        self._failures: dict[Key, int] = {}
+        self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._due: dict[Key, float] = {}
+        self._wakeup = asyncio.Semaphore(0)
+
+    def add(self, key: Key) -> None:
+        """Work on the key as soon as a worker is free."""
+        self._cancel_timer(key)
+        if key in self._dirty:
+            return
+        self._dirty.add(key)
+        if key not in self._busy:
+            self._waiting.append(key)
+            self._wakeup.release()
+
+    def add_after(self, key: Key, seconds: float) -> None:
+        """Work on the key in so many seconds, unless an earlier time is set already."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + seconds
+        if key in self._dirty or self._due.get(key, float("inf")) <= due:
+            return
+        self._cancel_timer(key)
+        self._due[key] = due
+        self._timers[key] = loop.call_at(due, self.add, key)
+
+    async def run(self) -> None:
+        """Run the workers until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(self._workers):
+                group.create_task(self._worker(), name=f"reconcile worker {number}")
+
+    @property
+    def depth(self) -> int:
+        """How many keys wait for a worker."""
+        return len(self._waiting)
+
+    def longest_busy_seconds(self) -> float:
+        """For how long the slowest key in work has been worked on; 0 when nothing is."""
+        return asyncio.get_running_loop().time() - min(self._busy.values()) if self._busy else 0.0
+
+    async def _worker(self) -> None:
+        while True:
+            await self._wakeup.acquire()
+            key = self._waiting.popleft()
+            self._dirty.discard(key)
+            self._busy[key] = asyncio.get_running_loop().time()
+            try:
+                again = await self._work(key)
+            except Exception:
+                # The cause was reported where it happened; here it only decides when the key comes back.
+                failures = self._failures[key] = self._failures.get(key, 0) + 1
+                again = self._backoff.delay(failures, random.random())  # noqa: S311 (jitter, not a secret)
+                logger.debug("%s failed %d times in a row; again in %.1f s", key, failures, again, exc_info=True)
+            else:
+                self._failures.pop(key, None)
+            finally:
+                del self._busy[key]
+            if key in self._dirty:
+                self._waiting.append(key)
+                self._wakeup.release()
+            elif again is not None:
+                self.add_after(key, again)
+
+    def _cancel_timer(self, key: Key) -> None:
+        timer = self._timers.pop(key, None)
+        self._due.pop(key, None)
+        if timer is not None:
+            timer.cancel()
