@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,16 +13,6 @@ from haizen_runtime.protocol.errors import InferenceFailed, RequestError
 from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse, Tensor
 
 Array = np.ndarray[Any, Any]
-
-
-def batch_key(request: InferenceRequest) -> Hashable:
-    """What two requests must have in common to share a batch: names, datatypes, row shapes and wanted outputs."""
-    inputs = request.inputs
-    wanted = tuple(output.name for output in request.outputs) if request.outputs else None
-    if len(inputs) == 1:
-        tensor = inputs[0]
-        return (tensor.name, tensor.datatype, tensor.shape[1:], wanted)
-    return (tuple((tensor.name, tensor.datatype, tensor.shape[1:]) for tensor in inputs), wanted)
 
 
 def run_batch(
@@ -68,20 +58,27 @@ def _run_merged(
     backend: Backend, requests: Sequence[InferenceRequest], version: str | None
 ) -> list[InferenceResponse | Exception]:
     first = requests[0]
-    inputs = {
-        tensor.name: np.concatenate([_input(request, index, tensor.name) for request in requests])
-        for index, tensor in enumerate(first.inputs)
-    }
+    if len(first.inputs) == 1:
+        inputs = {first.inputs[0].name: np.concatenate([request.inputs[0].data for request in requests])}
+    else:
+        inputs = {
+            tensor.name: np.concatenate([_input(request, index, tensor.name) for request in requests])
+            for index, tensor in enumerate(first.inputs)
+        }
     outputs = backend.execute(inputs, _wanted(first))
     total = next(iter(inputs.values())).shape[0]
+    named = []
     for name, array in outputs.items():
         if array.shape[:1] != (total,):
             raise InferenceFailed(f'Output "{name}" has shape {array.shape} for a batch of {total} rows.')
+        named.append((name, datatype_of(array), array, array.shape[1:]))
     results: list[InferenceResponse | Exception] = []
     start = 0
     for request in requests:
-        end = start + request.inputs[0].shape[0]
-        results.append(_response(request, {name: array[start:end] for name, array in outputs.items()}, version))
+        rows = request.inputs[0].shape[0]
+        end = start + rows
+        tensors = [Tensor(name, datatype, (rows, *row), array[start:end]) for name, datatype, array, row in named]
+        results.append(InferenceResponse(request.model, version, tensors, request.id))
         start = end
     return results
 

@@ -9,7 +9,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from haizen_runtime.engine.cpus import usable_cpus
+from haizen_runtime.engine.keys import batch_key
 from haizen_runtime.engine.metrics import ModelMetrics
+from haizen_runtime.engine.validation import validate
 from haizen_runtime.protocol.errors import ModelLoadFailed, ModelNotReady, StartError
 
 if TYPE_CHECKING:
@@ -131,9 +133,6 @@ class Model:
 
     async def infer(self, request: InferenceRequest) -> InferenceResponse:
         """Validate, queue and await the answer. Raises RequestError."""
-        from haizen_runtime.engine.batches import batch_key
-        from haizen_runtime.engine.validation import validate
-
         scheduler, backend = self._scheduler, self._backend
         if scheduler is None or backend is None or self.state is not State.READY:
             raise self._not_ready()

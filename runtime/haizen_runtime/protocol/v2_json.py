@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import orjson
@@ -64,12 +64,16 @@ def encode_response(response: InferenceResponse) -> bytes:
     return orjson.dumps(payload, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
+_SMALL: Final = 64
+"""Up to this many elements a Python list is written faster than an array."""
+
+
 def json_values(data: np.ndarray[Any, Any], datatype: str) -> Any:
     """An array as something orjson writes, in the array's own shape."""
     if datatype == "BYTES":
         return _decode_strings(data.tolist())
-    if data.size == 0 or data.ndim == 0:
-        return data.tolist()
+    if data.ndim == 0 or (data.size <= _SMALL and datatype not in ("FP32", "FP16")) or data.size == 0:
+        return data.tolist()  # not for short floats: Python would write 0.1 with all the digits of a double
     return np.ascontiguousarray(data)
 
 
@@ -114,7 +118,8 @@ def _decode_input(item: Any, index: int) -> Tensor:
 
 
 def _encode_output(tensor: Tensor) -> dict[str, Any]:
-    data = json_values(tensor.data.reshape(-1), tensor.datatype)
+    flat = tensor.data if len(tensor.shape) == 1 else tensor.data.reshape(-1)
+    data = json_values(flat, tensor.datatype)
     output = {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape, "data": data}
     if tensor.parameters:
         output["parameters"] = dict(tensor.parameters)

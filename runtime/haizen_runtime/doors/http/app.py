@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from haizen_runtime.doors.http.body import Receive
+from haizen_runtime.doors.http.body import BodyReader, Receive
 from haizen_runtime.doors.http.responses import Responder, Send
 from haizen_runtime.doors.http.routing import Match, match
 from haizen_runtime.engine.dataplane import DataPlane
@@ -57,6 +57,7 @@ class HttpApp:
         self.settings = settings
         revision = settings.revision
         self.responder = Responder([(b"haizen-revision", revision.encode("latin-1", "replace"))] if revision else [])
+        self.bodies = BodyReader(settings.max_body_bytes, settings.read_timeout_seconds)
         self.endpoints: dict[str, Endpoint] = {}
         self.last_request = 0.0
         """When the last request that was no probe came (monotonic seconds); 0 for never."""

@@ -14,45 +14,69 @@ Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 _WINDOW_BITS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 
 
-async def read_body(
-    receive: Receive, headers: Mapping[bytes, bytes], limit_bytes: int, timeout_seconds: float
-) -> bytes:
-    """The whole body, decompressed. Raises PayloadTooLarge, RequestTimeout, UnsupportedMedia or ClientGone."""
-    declared = headers.get(b"content-length")
-    if declared is not None and int(declared) > limit_bytes:
-        raise PayloadTooLarge(f"The request body has {int(declared)} bytes; at most {limit_bytes} are accepted.")
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            body = await _collect(receive, limit_bytes)
-    except TimeoutError:
-        raise RequestTimeout(f"The request body did not arrive within {timeout_seconds:g} seconds.") from None
-    encoding = headers.get(b"content-encoding")
-    if encoding is None or encoding == b"identity":
-        return body
-    return decompress(body, encoding, limit_bytes)
+class BodyReader:
+    """Reads bodies. One clock for all of them: a timer per request would cost more than reading a small body."""
 
+    def __init__(self, limit_bytes: int, timeout_seconds: float) -> None:
+        self.limit_bytes = limit_bytes
+        self.timeout_seconds = timeout_seconds
+        self._reading: dict[asyncio.Task[Any], float] = {}
+        self._late: set[asyncio.Task[Any]] = set()
+        self._timer: asyncio.TimerHandle | None = None
 
-async def _collect(receive: Receive, limit_bytes: int) -> bytes:
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise ClientGone("The client closed the connection before its request was complete.")
-    first: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        if len(first) > limit_bytes:
-            raise PayloadTooLarge(f"The request body is larger than {limit_bytes} bytes.")
-        return first
-    body = bytearray(first)
-    while True:
-        if len(body) > limit_bytes:
-            raise PayloadTooLarge(f"The request body is larger than {limit_bytes} bytes.")
+    async def read(self, receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
+        """The whole body, decompressed.
+
+        Raises PayloadTooLarge, RequestTimeout, UnsupportedMedia, InvalidInput or ClientGone.
+        """
+        declared = headers.get(b"content-length")
+        if declared is not None and int(declared) > self.limit_bytes:
+            raise PayloadTooLarge(
+                f"The request body has {int(declared)} bytes; at most {self.limit_bytes} are accepted."
+            )
+        task = asyncio.current_task()
+        assert task is not None
+        loop = asyncio.get_running_loop()
+        self._reading[task] = loop.time()
+        if self._timer is None:
+            self._timer = loop.call_later(self.timeout_seconds / 4, self._tick, loop)
+        try:
+            body = await self._collect(receive)
+        except asyncio.CancelledError:
+            if task not in self._late:
+                raise
+            self._late.discard(task)
+            task.uncancel()
+            raise RequestTimeout(f"The request body did not arrive within {self.timeout_seconds:g} seconds.") from None
+        finally:
+            self._reading.pop(task, None)
+        encoding = headers.get(b"content-encoding")
+        if encoding is None or encoding == b"identity":
+            return body
+        return decompress(body, encoding, self.limit_bytes)
+
+    async def _collect(self, receive: Receive) -> bytes:
         message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone("The client closed the connection before its request was complete.")
-        body += message.get("body", b"")
-        if not message.get("more_body", False):
-            if len(body) > limit_bytes:
-                raise PayloadTooLarge(f"The request body is larger than {limit_bytes} bytes.")
-            return bytes(body)
+        body: bytes | bytearray = message.get("body", b"")
+        while message["type"] != "http.disconnect":
+            if len(body) > self.limit_bytes:
+                raise PayloadTooLarge(f"The request body is larger than {self.limit_bytes} bytes.")
+            if not message.get("more_body", False):
+                return bytes(body)
+            message = await receive()
+            if not isinstance(body, bytearray):
+                body = bytearray(body)
+            body += message.get("body", b"")
+        raise ClientGone("The client closed the connection before its request was complete.")
+
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        """End the readings that take too long; goes on while any reading is under way."""
+        oldest = loop.time() - self.timeout_seconds
+        for task, started in list(self._reading.items()):
+            if started <= oldest and task not in self._late:
+                self._late.add(task)
+                task.cancel()
+        self._timer = loop.call_later(self.timeout_seconds / 4, self._tick, loop) if self._reading else None
 
 
 def decompress(body: bytes, encoding: bytes, limit_bytes: int) -> bytes:

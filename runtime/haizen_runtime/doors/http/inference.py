@@ -7,7 +7,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
-from haizen_runtime.doors.http.body import Receive, read_body
+from haizen_runtime.doors.http.body import Receive
 from haizen_runtime.protocol import v1_json, v2_json
 from haizen_runtime.protocol.errors import RequestError, UnsupportedMedia
 from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse
@@ -77,8 +77,10 @@ async def _serve(
     presence = Presence(call.receive)
     status = 500
     try:
-        _check_content_type(call.headers.get(b"content-type"))
-        body = await read_body(call.receive, call.headers, settings.max_body_bytes, settings.read_timeout_seconds)
+        content_type = call.headers.get(b"content-type")
+        if content_type is not None and content_type != b"application/json":
+            _check_content_type(content_type)
+        body = await app.bodies.read(call.receive, call.headers)
         started = perf_counter()
         request = decode(body)
         request.deadline = _deadline(call.headers.get(TIMEOUT_HEADER), settings.request_timeout_seconds)
@@ -110,10 +112,8 @@ def _deadline(header: bytes | None, limit_seconds: float) -> float | None:
     return None if seconds is None else asyncio.get_running_loop().time() + seconds
 
 
-def _check_content_type(content_type: bytes | None) -> None:
+def _check_content_type(content_type: bytes) -> None:
     """JSON, or nothing said, or what curl says by default: KServe's server reads them all as JSON."""
-    if content_type is None or content_type.startswith(b"application/json"):
-        return
     kind = content_type.split(b";", 1)[0].strip().lower()
     if kind in (b"", b"application/json", b"application/x-www-form-urlencoded", b"text/plain", b"text/json"):
         return
