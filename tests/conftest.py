@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
+
 from tests.support.control_plane import ControlPlane, run_control_plane
+from tests.support.serving_api import ServingApi
 
 
 @pytest.fixture(scope="session")
@@ -11,3 +13,12 @@ def control_plane() -> Iterator[ControlPlane]:
     """A real kube-apiserver with its etcd; started once, when the first test asks for it."""
     with run_control_plane() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def serving_api(control_plane: ControlPlane) -> Iterator[ServingApi]:
+    """The API server with our CRDs installed."""
+    with control_plane.client() as client:
+        api = ServingApi(client)
+        api.install_crds()
+        yield api

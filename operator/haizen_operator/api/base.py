@@ -6,28 +6,23 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
+from haizen_operator.api.kubernetes_types import TYPE_MARKER
+
 #: An object of core/v1 (a container, a volume, a probe) as it stands in the manifest: camelCase keys, unchecked.
 KubernetesObject = dict[str, Any]
 
-QUANTITY_PATTERN = (
-    r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
-)
-
 Int32 = Annotated[int, WithJsonSchema({"type": "integer", "format": "int32"})]
 Int64 = Annotated[int, WithJsonSchema({"type": "integer", "format": "int64"})]
-IntOrString = Annotated[
-    int | str, WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string"}], "x-kubernetes-int-or-string": True})
-]
-Quantity = Annotated[
-    int | str,
-    WithJsonSchema(
-        {
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
-            "pattern": QUANTITY_PATTERN,
-            "x-kubernetes-int-or-string": True,
-        }
-    ),
-]
+IntOrString = Annotated[int | str, WithJsonSchema({"x-kubernetes-int-or-string": True})]
+
+
+def kubernetes_type(notation: str) -> WithJsonSchema:
+    """Says which core/v1 type a passed-through field has, in the notation of ``kubernetes_types``."""
+    return WithJsonSchema({TYPE_MARKER: notation})
+
+
+#: An amount as Kubernetes writes it: 2, "500m", "4Gi".
+Quantity = Annotated[int | str, kubernetes_type("quantity")]
 
 
 def _none_to_dict(value: Any) -> Any:
@@ -42,6 +37,7 @@ def _none_to_list(value: Any) -> Any:
 StringMap = Annotated[dict[str, str], BeforeValidator(_none_to_dict)]
 StringList = Annotated[list[str], BeforeValidator(_none_to_list)]
 ObjectList = Annotated[list[KubernetesObject], BeforeValidator(_none_to_list)]
+Containers = Annotated[ObjectList, kubernetes_type("[]Container")]
 
 
 class KubernetesModel(BaseModel):

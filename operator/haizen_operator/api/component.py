@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from haizen_operator.api.autoscaling import AutoScalingSpec, DeploymentStrategy, MetricTargetType
-from haizen_operator.api.base import Int32, Int64, KubernetesModel, ObjectList, StringMap
+from haizen_operator.api.base import Containers, Int32, Int64, KubernetesModel, StringMap
 
 
 class LoggerStorage(KubernetesModel):
@@ -43,7 +43,7 @@ class Batcher(KubernetesModel):
 class StorageUri(KubernetesModel):
     """One of several models (or data sets) to download."""
 
-    uri: str = Field(description="URI of the model, such as s3://bucket/path.", min_length=1)
+    uri: str = Field(description="URI of the model, such as s3://bucket/path.", min_length=1, max_length=4096)
     mount_path: str | None = Field(
         default=None,
         description="Absolute path where the files appear; /mnt/models if left out.",
@@ -57,11 +57,11 @@ class ComponentSpec(KubernetesModel):
 
     inlined_type = "PodSpec"
 
-    containers: ObjectList = Field(
+    containers: Containers = Field(
         default_factory=list, description="Containers of a component that brings its own server."
     )
     storage_uris: list[StorageUri] | None = Field(
-        default=None, description="Several models to download, each to its own path.", min_length=1
+        default=None, description="Several models to download, each to its own path.", min_length=1, max_length=32
     )
     min_replicas: Int32 | None = Field(
         default=None, description="Least number of pods; 1 if left out, 0 to scale to zero when idle."
@@ -103,7 +103,7 @@ class WorkerSpec(KubernetesModel):
 
     inlined_type = "PodSpec"
 
-    containers: ObjectList = Field(default_factory=list, description="Containers of the worker pods.")
+    containers: Containers = Field(default_factory=list, description="Containers of the worker pods.")
     pipeline_parallel_size: int | None = Field(default=None, description="Number of nodes the layers are spread over.")
     tensor_parallel_size: int | None = Field(default=None, description="Number of GPUs a layer is spread over.")
 

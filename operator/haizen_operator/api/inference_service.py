@@ -52,7 +52,9 @@ class InferenceServiceSpec(KubernetesModel):
     )
     explainer: ExplainerSpec | None = Field(default=None, description="Explains what the predictor answered.")
     canary: list[CanarySpec] | None = Field(
-        default=None, description="Further predictors that take a share of the traffic (Standard mode)."
+        default=None,
+        description="Further predictors that take a share of the traffic (Standard mode).",
+        max_length=100,
     )
 
 

@@ -9,7 +9,7 @@ from haizen_operator.api.model import LEGACY_FRAMEWORKS, FrameworkSpec, ModelSpe
 class PredictorSpec(ComponentSpec):
     """Exactly one of ``model``, a framework field, or ``containers``; scaling; and an inline PodSpec."""
 
-    name: str | None = Field(default=None, description="Name of this predictor among the canaries.")
+    name: str | None = Field(default=None, description="Name of this predictor among the canaries.", max_length=253)
     model: ModelSpec | None = Field(default=None, description="A model of any format.")
     sklearn: FrameworkSpec | None = Field(default=None, description="A scikit-learn model.")
     xgboost: FrameworkSpec | None = Field(default=None, description="An XGBoost model.")

@@ -1,10 +1,18 @@
 """ServingRuntime and ClusterServingRuntime, serving.kserve.io/v1alpha1: which server runs which model formats."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from haizen_operator.api.base import Int32, KubernetesModel, KubernetesObject, ObjectList, StringList, StringMap
+from haizen_operator.api.base import (
+    Containers,
+    Int32,
+    KubernetesModel,
+    KubernetesObject,
+    StringList,
+    StringMap,
+    kubernetes_type,
+)
 from haizen_operator.api.metadata import ObjectMeta
 
 SERVING_RUNTIME_VERSION = "serving.kserve.io/v1alpha1"
@@ -13,7 +21,7 @@ SERVING_RUNTIME_VERSION = "serving.kserve.io/v1alpha1"
 class SupportedModelFormat(KubernetesModel):
     """A model format that a runtime can load."""
 
-    name: str = Field(description="Name of the format, such as sklearn.")
+    name: str = Field(description="Name of the format, such as sklearn.", max_length=253)
     version: str | None = Field(default=None, description="Version of the format, a label compared as it stands.")
     auto_select: bool | None = Field(
         default=None, description="Whether the runtime may be chosen for models that name no runtime."
@@ -36,23 +44,33 @@ class BuiltInAdapter(KubernetesModel):
     runtime_management_port: int | None = Field(default=None, description="Port of the server's management API.")
     mem_buffer_bytes: int | None = Field(default=None, description="Memory kept free, in bytes.")
     model_loading_timeout_millis: int | None = Field(default=None, description="Longest load, in milliseconds.")
-    env: list[KubernetesObject] | None = Field(default=None, description="Environment of the adapter.")
+    env: Annotated[list[KubernetesObject], kubernetes_type("[]EnvVar")] | None = Field(
+        default=None, description="Environment of the adapter."
+    )
 
 
 class ServingRuntimePodSpec(KubernetesModel):
     """The pod of a runtime: containers, and the part of a PodSpec that KServe lets a runtime set."""
 
-    containers: ObjectList = Field(description="Containers of the pod; the server is called kserve-container.")
-    volumes: list[KubernetesObject] | None = Field(default=None, description="Volumes the containers may mount.")
+    containers: Containers = Field(description="Containers of the pod; the server is called kserve-container.")
+    volumes: Annotated[list[KubernetesObject], kubernetes_type("[]Volume")] | None = Field(
+        default=None, description="Volumes the containers may mount."
+    )
     node_selector: dict[str, str] | None = Field(default=None, description="Labels a node must have.")
-    affinity: KubernetesObject | None = Field(default=None, description="Rules for choosing nodes.")
-    tolerations: list[KubernetesObject] | None = Field(default=None, description="Node taints that are tolerated.")
+    affinity: Annotated[KubernetesObject, kubernetes_type("Affinity")] | None = Field(
+        default=None, description="Rules for choosing nodes."
+    )
+    tolerations: Annotated[list[KubernetesObject], kubernetes_type("[]Toleration")] | None = Field(
+        default=None, description="Node taints that are tolerated."
+    )
     labels: StringMap = Field(default_factory=dict, description="Labels for the pods.")
     annotations: StringMap = Field(default_factory=dict, description="Annotations for the pods.")
-    image_pull_secrets: list[KubernetesObject] | None = Field(default=None, description="Secrets to pull images with.")
+    image_pull_secrets: Annotated[list[KubernetesObject], kubernetes_type("[]LocalObjectReference")] | None = Field(
+        default=None, description="Secrets to pull images with."
+    )
     host_ipc: bool | None = Field(default=None, alias="hostIPC", description="Shares the node's IPC namespace.")
     scheduler_name: str | None = Field(default=None, description="Scheduler to use.")
-    resource_claims: list[KubernetesObject] | None = Field(
+    resource_claims: Annotated[list[KubernetesObject], kubernetes_type("[]PodResourceClaim")] | None = Field(
         default=None, description="Dynamic resource claims of the pod."
     )
 
@@ -74,7 +92,7 @@ class ServingRuntimeSpec(ServingRuntimePodSpec):
     """A server, the model formats it loads and the protocols it speaks."""
 
     supported_model_formats: list[SupportedModelFormat] = Field(
-        default_factory=list, description="The model formats the server can load."
+        default_factory=list, description="The model formats the server can load.", max_length=128
     )
     protocol_versions: StringList = Field(
         default_factory=list, description="Protocols the server speaks: v1, v2, grpc-v1, grpc-v2; empty for any."
