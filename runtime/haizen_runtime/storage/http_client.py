@@ -60,11 +60,7 @@ class Response:
         while remaining is None or remaining > 0:
             want = _CHUNK if remaining is None else min(_CHUNK, remaining)
             try:
-                count = (
-                    self._raw.readinto1(buffer[:want])
-                    if hasattr(self._raw, "readinto1")
-                    else self._raw.readinto(buffer[:want])
-                )
+                count = self._raw.readinto1(buffer[:want])  # what is there, without waiting for a full buffer
             except _NETWORK_ERRORS as error:
                 raise TransientError(f"the connection broke: {error or type(error).__name__}") from error
             if not count:
@@ -86,7 +82,7 @@ class HttpClient:
         self._ca_file = ca_file or environ.get("SSL_CERT_FILE") or environ.get("REQUESTS_CA_BUNDLE") or None
         self._context: ssl.SSLContext | None = None
         self._lock = threading.Lock()
-        self._open: set[http.client.HTTPConnection] = set()
+        self._open: set[_Pinned] = set()
         self._closed = False
 
     @contextlib.contextmanager
@@ -101,6 +97,7 @@ class HttpClient:
         for _ in range(self._limits.max_redirects + 1):
             connection, public = self._connect(current, from_public=from_public)
             from_public = from_public or public
+            response = None
             try:
                 response = self._send(connection, method, current, sent)
                 location = response.getheader("Location")
@@ -108,6 +105,8 @@ class HttpClient:
                     yield Response(response.status, response.headers, current, response)
                     return
             finally:
+                if response is not None:
+                    response.close()
                 self._forget(connection)
             target = urljoin(current, location)
             if urlsplit(target).scheme not in ("http", "https"):
@@ -127,7 +126,7 @@ class HttpClient:
         for connection in connections:
             _break(connection)
 
-    def _connect(self, url: str, *, from_public: bool) -> tuple[http.client.HTTPConnection, bool]:
+    def _connect(self, url: str, *, from_public: bool) -> tuple["_Pinned", bool]:
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
@@ -187,7 +186,7 @@ class HttpClient:
                     self._context.verify_mode = ssl.CERT_NONE
             return self._context
 
-    def _forget(self, connection: http.client.HTTPConnection) -> None:
+    def _forget(self, connection: "_Pinned") -> None:
         with self._lock:
             self._open.discard(connection)
         connection.close()
@@ -212,6 +211,8 @@ class _Pinned(http.client.HTTPConnection):
         self._limits = limits
         self._proxy = proxy
         self.absolute_form = proxy is not None and tls is None
+        # http.client lets go of its own reference as soon as an answer says "Connection: close".
+        self.transport: socket.socket | None = None
 
     def connect(self) -> None:
         if self._proxy is not None:
@@ -225,6 +226,7 @@ class _Pinned(http.client.HTTPConnection):
             if self._proxy is not None:
                 self._open_tunnel(self._proxy[2])
             self.sock = self._tls_context.wrap_socket(self.sock, server_hostname=self.host)
+        self.transport = self.sock
 
     def _open_tunnel(self, headers: dict[str, str]) -> None:
         lines = [f"CONNECT {self.host}:{self.port} HTTP/1.1", f"Host: {self.host}:{self.port}"]
@@ -246,11 +248,10 @@ def _first_that_answers(addresses: list[str], port: int, timeout: float) -> sock
     raise last
 
 
-def _break(connection: http.client.HTTPConnection) -> None:
-    sock = connection.sock
-    if sock is not None:
+def _break(connection: _Pinned) -> None:
+    if connection.transport is not None:
         with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
+            connection.transport.shutdown(socket.SHUT_RDWR)
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

@@ -103,7 +103,7 @@ class Transfer:
                 self._attempt(job, index, offset, length)
                 break
             except TransientError as error:
-                if job.file.resumable and job.done(index) - before >= min(MIB, self._limits.part_bytes):
+                if job.file.resumable and job.done(index) - before >= min(MIB, self._limits.part_bytes // 8):
                     tries = 0  # a server that cuts every connection but always gives something is still a source
                 tries += 1
                 if tries >= self._limits.attempts:

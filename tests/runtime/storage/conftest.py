@@ -1,0 +1,26 @@
+from collections.abc import Iterator
+
+import pytest
+from tests.runtime.storage.faulty_server import FaultyServer, faulty_server
+
+from haizen_runtime.storage import Limits
+
+
+@pytest.fixture
+def server() -> Iterator[FaultyServer]:
+    with faulty_server() as running:
+        yield running
+
+
+@pytest.fixture
+def quick() -> Limits:
+    """Small parts and short waits, so that faults are met within a test's time."""
+    return Limits(
+        concurrency=4,
+        part_bytes=64 * 1024,
+        read_timeout=3.0,
+        stall_seconds=0.5,
+        attempts=4,
+        backoff_seconds=0.01,
+        backoff_cap_seconds=0.05,
+    )
