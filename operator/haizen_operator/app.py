@@ -1,6 +1,7 @@
 """kopf's part: watch, and put the key of the InferenceService concerned into the queue. Nothing else happens here.
 
-kopf writes nothing: handlers are `on.event` only (no annotations, no finalizers), peering is off and no events are posted.
+kopf writes nothing: handlers are `on.event` only (no annotations, no finalizers), peering is off, and no events are
+posted.
 """
 
 import logging
@@ -33,7 +34,7 @@ WATCH_SECONDS = 300
 
 
 class EndlessBackoff:
-    """Pauses between tries of kopf's own requests, without an end: an API server that is away for an hour comes back."""
+    """Pauses between tries of kopf's own requests, without an end: an API server away for an hour comes back."""
 
     def __iter__(self) -> Iterator[float]:
         delay = 1.0

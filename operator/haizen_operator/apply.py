@@ -1,7 +1,8 @@
 """Carry out a Plan: the only place where the operator changes the cluster.
 
-The order matters: first what the next steps rely on (finalizers gone, fields taken over), then the children, then the status,
-so that a status never promises what was not applied, and a process killed in between is put right by the next reconcile.
+The order matters: first what the next steps rely on (finalizers gone, fields taken over), then the children, then the
+status, so that a status never promises what was not applied, and a process killed in between is put right by the next
+reconcile.
 """
 
 import logging
@@ -48,8 +49,8 @@ async def report(client: KubeClient, isvc: Manifest, plan: Plan, time: str) -> N
 async def write_status(client: KubeClient, isvc: Manifest, status: Manifest) -> None:
     """Make the status exactly this, whoever wrote the one that is there.
 
-    One server-side apply is the rule. Fields that another controller left (KServe before a takeover) first become ours, so
-    that the apply removes those that are not wanted; what nobody owns is replaced outright.
+    One server-side apply is the rule. Fields that another controller left (KServe before a takeover) first become ours,
+    so that the apply removes those that are not wanted; what nobody owns is replaced outright.
     """
     metadata = isvc["metadata"]
     name, namespace = metadata["name"], metadata["namespace"]

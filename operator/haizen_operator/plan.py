@@ -1,7 +1,7 @@
 """What to do about one InferenceService: a pure function of the world as it was observed.
 
-The plan says what to apply, delete and write; it never asks which event led here. The same world gives the same plan, and
-a world that is as it should be gives an empty one.
+The plan says what to apply, delete and write; it never asks which event led here. The same world gives the same plan,
+and a world that is as it should be gives an empty one.
 """
 
 from dataclasses import dataclass
@@ -101,11 +101,7 @@ def decide(observed: Observed, refused: Problem | None = None) -> Plan:
     if wanted.service is None:
         return _plan(observed, wanted, patches, problem=problem, rollout=None)
     rollout = _rollout(observed, wanted)
-    if (
-        problem is not None
-        or rollout.traffic.hold
-        or (observed.service or {}).get("metadata", {}).get("deletionTimestamp")
-    ):
+    if problem is not None or rollout.traffic.hold or _is_going(observed.service):
         return _plan(observed, wanted, patches, problem=problem, rollout=rollout)
     child = with_object_hash(rollout.traffic.applied_to(wanted.service))
     changes = _changes(observed.service, child)
@@ -258,6 +254,10 @@ def _ownership_problem(observed: Observed) -> Problem | None:
     if observed.service is None or _is_ours(observed):
         return None
     return not_owned("Knative Service", observed.service["metadata"]["name"], owner_text(observed.service))
+
+
+def _is_going(live: Manifest | None) -> bool:
+    return live is not None and "deletionTimestamp" in live["metadata"]
 
 
 def _with_uid(child: Manifest, live: Manifest | None) -> Manifest:

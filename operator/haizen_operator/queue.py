@@ -24,7 +24,7 @@ class WorkQueue(Generic[Key]):
     """Keys to work on, and the workers that do."""
 
     def __init__(self, work: Callable[[Key], Awaitable[float | None]], *, workers: int, backoff: Backoff):
-        """`work` handles one key and returns after how many seconds it wants it back (None: only when something happens)."""
+        """`work` handles a key and returns after how many seconds it wants it back (None: when something happens)."""
         self._work = work
         self._workers = workers
         self._backoff = backoff

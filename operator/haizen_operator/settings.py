@@ -27,7 +27,7 @@ class Settings(BaseModel):
     """Name of the ConfigMap with KServe's configuration keys; it may be absent."""
 
     config_map_namespace: str = ""
-    """Namespace of that ConfigMap; empty means the operator's own. A cluster taken over from KServe has it in `kserve`."""
+    """Namespace of that ConfigMap; empty means the operator's own. After KServe it is in kserve."""
 
     knative_namespace: str = "knative-serving"
     """Namespace with Knative's config-features, config-autoscaler and config-defaults."""
@@ -45,7 +45,7 @@ class Settings(BaseModel):
     """Whether built-in ClusterServingRuntimes that exist are brought up to date at start; off, they are left alone."""
 
     enable_knative_features: tuple[str, ...] = ()
-    """Flags to switch on in Knative's config-features, separated by commas, such as kubernetes.podspec-init-containers."""
+    """Flags to switch on in Knative's config-features, by commas, such as kubernetes.podspec-init-containers."""
 
     config_poll_seconds: float = Field(default=10.0, gt=0)
     """How often the ConfigMaps (ours and Knative's) are read; a change reconciles every InferenceService."""
@@ -54,7 +54,7 @@ class Settings(BaseModel):
     """How many InferenceServices are reconciled at the same time."""
 
     resync_seconds: float = Field(default=600.0, gt=0)
-    """A Ready InferenceService is looked at again after this time even if nothing happened (spread by up to a tenth)."""
+    """A Ready InferenceService is looked at again after this time even if nothing happened (and up to a tenth more)."""
 
     recheck_min_seconds: float = Field(default=1.0, gt=0)
     """First pause between looks at an InferenceService that is not Ready; it doubles up to recheck_max_seconds."""

@@ -35,8 +35,8 @@ async def until_done(what: str, do: Callable[[], Awaitable[None]]) -> None:
 async def install_runtimes(client: KubeClient, runtimes: list[Manifest], *, upgrade: bool) -> None:
     """Apply the built-in ClusterServingRuntimes that are absent; with `upgrade` also those that differ.
 
-    Without `upgrade`, one that exists is left alone, whoever made it and however old it is: changing it would roll every
-    service that uses it.
+    Without `upgrade`, one that exists is left alone, whoever made it and however old it is: changing it would roll
+    every service that uses it.
     """
     existing = {found["metadata"]["name"]: found for found in await client.find(CLUSTER_SERVING_RUNTIME)}
     for runtime in runtimes:

@@ -20,7 +20,6 @@ from haizen_operator.reasons import Reason
 from haizen_operator.resources import ResourceError, make_predictor_service, storage_access
 from haizen_operator.resources.features import knative_problems, refused_fields
 from haizen_operator.resources.support import not_supported_yet, without_effect
-from haizen_operator.rollout import TEMPLATE_HASH_ANNOTATION
 from haizen_operator.selection import (
     CLUSTER_KIND,
     Selection,
@@ -57,7 +56,7 @@ class Wanted:
         if self.service is None:
             return None
         annotations = self.service["spec"]["template"]["metadata"]["annotations"]
-        return str(annotations[TEMPLATE_HASH_ANNOTATION])
+        return str(annotations[names.ANNOTATION_TEMPLATE_HASH])
 
 
 def wanted_service(observed: Observed) -> Wanted:
