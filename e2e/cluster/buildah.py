@@ -1,6 +1,8 @@
 """Building images from Dockerfiles with buildah; layers are kept in a store of ours."""
 
-from collections.abc import Mapping
+import json
+import tarfile
+from collections.abc import Mapping, Set
 from pathlib import Path
 
 from e2e.cluster import base_image, settings
@@ -40,10 +42,31 @@ def id_of(image: str) -> str:
         return ""
 
 
-def save(image: str, destination: Path) -> None:
-    """Write an image as an archive."""
-    destination.unlink(missing_ok=True)
-    buildah("push", "--quiet", image, f"docker-archive:{destination}:{image}")
+def save(image: str, destination: Path, present: Set[str]) -> None:
+    """Write an image as an OCI archive without those blobs that containerd has: `present` holds their digests.
+
+    Layers are not compressed, so that a digest does not depend on a compressor, and those written before are reused.
+    """
+    layout = settings.images_root() / "layouts" / image.replace("/", "_").replace(":", "_")
+    layout.parent.mkdir(parents=True, exist_ok=True)
+    buildah("push", "--quiet", "--disable-compression", image, f"oci:{layout}:latest")
+    index = json.loads((layout / "index.json").read_text())
+    entry = {**index["manifests"][-1], "annotations": {"io.containerd.image.name": image}}
+    manifest = json.loads(_blob(layout, entry["digest"]).read_text())
+    wanted = {entry["digest"], manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])}
+    (layout / "index.json").write_text(json.dumps({**index, "manifests": [entry]}))
+    for file in (layout / "blobs" / "sha256").iterdir():
+        if f"sha256:{file.name}" not in wanted:
+            file.unlink()
+    with tarfile.open(destination, "w") as archive:
+        for name in ("oci-layout", "index.json"):
+            archive.add(layout / name, name)
+        for digest in sorted(wanted - present):
+            archive.add(_blob(layout, digest), f"blobs/{digest.replace(':', '/')}")
+
+
+def _blob(layout: Path, digest: str) -> Path:
+    return layout / "blobs" / digest.replace(":", "/")
 
 
 def ensure_base(progress: Progress) -> str:

@@ -72,6 +72,6 @@ def ensure_haizen_images(progress: Progress, into_cluster: bool = True) -> None:
         if into_cluster and not is_loaded(image, digest):
             with progress.step(f"give {image} to the cluster"):
                 file = settings.images_root() / "import.tar"
-                buildah.save(image, file)
+                buildah.save(image, file, node.blobs())
                 load(Archive(image, file, digest))
                 file.unlink()

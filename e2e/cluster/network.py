@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from e2e.cluster import settings
+from e2e.cluster.mounts import mounts_below
 from e2e.cluster.shell import run
 
 NAMESPACE_FILE = Path("/run/netns") / settings.NAME
@@ -12,7 +13,7 @@ _NODE_END = "hz-node"
 
 def exists() -> bool:
     """Whether the namespace is there and is a namespace: a machine that stopped can leave a plain file behind."""
-    return NAMESPACE_FILE.exists() and NAMESPACE_FILE.is_mount()
+    return bool(mounts_below(NAMESPACE_FILE))
 
 
 def create() -> None:

@@ -75,6 +75,11 @@ def containerd_is_ready() -> bool:
     return any(words[1] == "cri" and words[-1] == "ok" for words in plugins if len(words) > 2)
 
 
+def blobs() -> set[str]:
+    """The digests of the image parts that containerd holds."""
+    return set(ctr("content", "ls", "--quiet").split())
+
+
 def remove_containers() -> bool:
     """Remove the containers an earlier cluster left in containerd's database; true when there were any."""
     left = ctr("containers", "ls", "-q").split()
