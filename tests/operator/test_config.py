@@ -23,16 +23,46 @@ def test_defaults_without_a_config_map() -> None:
 @pytest.mark.parametrize(
     ("data", "attribute", "expected"),
     [
-        pytest.param({"deploy": '{"defaultDeploymentMode": "Serverless"}'}, "default_deployment_mode", "Knative", id="legacy-mode"),
-        pytest.param({"deploy": '{"defaultDeploymentMode": "RawDeployment"}'}, "default_deployment_mode", "Standard", id="legacy-raw"),
-        pytest.param({"security": '{"autoMountServiceAccountToken": true}'}, "automount_service_account_token", True, id="token-on"),
+        pytest.param(
+            {"deploy": '{"defaultDeploymentMode": "Serverless"}'},
+            "default_deployment_mode",
+            "Knative",
+            id="legacy-mode",
+        ),
+        pytest.param(
+            {"deploy": '{"defaultDeploymentMode": "RawDeployment"}'},
+            "default_deployment_mode",
+            "Standard",
+            id="legacy-raw",
+        ),
+        pytest.param(
+            {"security": '{"autoMountServiceAccountToken": true}'},
+            "automount_service_account_token",
+            True,
+            id="token-on",
+        ),
         pytest.param({"security": "{}"}, "automount_service_account_token", False, id="token-off-unless-asked-for"),
-        pytest.param({"inferenceService": '{"resource": {"cpuRequest": "2"}}'}, "resources", ResourceDefaults(cpu_request="2"), id="resources"),
-        pytest.param({"inferenceService": '{"serviceLabelDisallowedList": ["a"]}'}, "label_disallowed", frozenset({"a"}), id="labels"),
-        pytest.param({"inferenceService": '{"serviceAnnotationDisallowedList": ["a"]}'}, "annotation_disallowed", frozenset({"a"}), id="annotations"),
+        pytest.param(
+            {"inferenceService": '{"resource": {"cpuRequest": "2"}}'},
+            "resources",
+            ResourceDefaults(cpu_request="2"),
+            id="resources",
+        ),
+        pytest.param(
+            {"inferenceService": '{"serviceLabelDisallowedList": ["a"]}'},
+            "label_disallowed",
+            frozenset({"a"}),
+            id="labels",
+        ),
+        pytest.param(
+            {"inferenceService": '{"serviceAnnotationDisallowedList": ["a"]}'},
+            "annotation_disallowed",
+            frozenset({"a"}),
+            id="annotations",
+        ),
         pytest.param({"logger": "{not looked at"}, "default_deployment_mode", "Knative", id="other-keys-are-not-read"),
     ],
-)  # fmt: skip
+)
 def test_keys(data: dict[str, str], attribute: str, expected: object) -> None:
     assert getattr(OperatorConfig.from_config_map(data), attribute) == expected
 
@@ -40,7 +70,8 @@ def test_keys(data: dict[str, str], attribute: str, expected: object) -> None:
 def test_credentials() -> None:
     text = """{"storageSpecSecretName": "mine", "storageSecretNameAnnotation": "a/b",
         "gcs": {"gcsCredentialFileName": "g.json"},
-        "s3": {"s3AccessKeyIDName": "ID", "s3SecretAccessKeyName": "KEY", "s3Endpoint": "minio:9000", "s3Region": ""}}"""
+        "s3": {"s3AccessKeyIDName": "ID", "s3SecretAccessKeyName": "KEY",
+               "s3Endpoint": "minio:9000", "s3Region": ""}}"""
     credentials = OperatorConfig.from_config_map({"credentials": text}).credentials
     assert credentials.storage_spec_secret_name == "mine"
     assert credentials.storage_secret_name_annotation == "a/b"

@@ -11,10 +11,17 @@ from haizen_operator.selection import PinnedRuntime, RuntimeChoice, SelectionErr
 def runtime(name: str, priority: int, **spec: Any) -> ClusterServingRuntime:
     formats = [{"name": "sklearn", "version": version, "autoSelect": True, "priority": priority} for version in "01"]
     containers = [{"name": "kserve-container", "image": "x:1"}]
-    return ClusterServingRuntime.from_manifest({
-        "metadata": {"name": name},
-        "spec": {"supportedModelFormats": formats, "protocolVersions": ["v1", "v2"], "containers": containers, **spec},
-    })  # fmt: skip
+    return ClusterServingRuntime.from_manifest(
+        {
+            "metadata": {"name": name},
+            "spec": {
+                "supportedModelFormats": formats,
+                "protocolVersions": ["v1", "v2"],
+                "containers": containers,
+                **spec,
+            },
+        }
+    )
 
 
 def service(version: str | None = None, **model: Any) -> InferenceService:
@@ -57,9 +64,13 @@ def test_a_new_runtime_is_taken_only_when_the_model_changes(
         pytest.param([NEW], "new", id="deleted"),
         pytest.param([runtime("old", 1, disabled=True), NEW], "new", id="disabled"),
         pytest.param([runtime("old", 1, protocolVersions=["v2"]), NEW], "new", id="no-longer-speaks-the-protocol"),
-        pytest.param([runtime("old", 1, supportedModelFormats=[{"name": "sklearn"}]), NEW], "old", id="merely-no-longer-auto-selected"),
+        pytest.param(
+            [runtime("old", 1, supportedModelFormats=[{"name": "sklearn"}]), NEW],
+            "old",
+            id="merely-no-longer-auto-selected",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_runtime_that_cannot_serve_any_more_is_given_up(runtimes: list[ClusterServingRuntime], expected: str) -> None:
     assert select_runtime(service(), [], runtimes, pin(service())).name == expected
 
@@ -87,12 +98,26 @@ CHOICE = RuntimeChoice("ClusterServingRuntime", "old", "sklearn", None, None, No
     [
         pytest.param({}, None, None, id="nothing-known"),
         pytest.param({"servingRuntimeName": "a"}, None, PinnedRuntime("ServingRuntime", "a"), id="from-kserve"),
-        pytest.param({"clusterServingRuntimeName": "old"}, CHOICE.to_annotation(), PinnedRuntime("ClusterServingRuntime", "old", CHOICE), id="both"),
-        pytest.param({}, CHOICE.to_annotation(), PinnedRuntime("ClusterServingRuntime", "old", CHOICE), id="status-lost"),
-        pytest.param({"servingRuntimeName": "old"}, CHOICE.to_annotation(), PinnedRuntime("ServingRuntime", "old"), id="status-wins"),
-        pytest.param({"servingRuntimeName": "a"}, "{broken", PinnedRuntime("ServingRuntime", "a"), id="broken-annotation"),
+        pytest.param(
+            {"clusterServingRuntimeName": "old"},
+            CHOICE.to_annotation(),
+            PinnedRuntime("ClusterServingRuntime", "old", CHOICE),
+            id="both",
+        ),
+        pytest.param(
+            {}, CHOICE.to_annotation(), PinnedRuntime("ClusterServingRuntime", "old", CHOICE), id="status-lost"
+        ),
+        pytest.param(
+            {"servingRuntimeName": "old"},
+            CHOICE.to_annotation(),
+            PinnedRuntime("ServingRuntime", "old"),
+            id="status-wins",
+        ),
+        pytest.param(
+            {"servingRuntimeName": "a"}, "{broken", PinnedRuntime("ServingRuntime", "a"), id="broken-annotation"
+        ),
         pytest.param({}, '{"unknown": 1}', None, id="annotation-of-another-release"),
     ],
-)  # fmt: skip
+)
 def test_what_is_remembered(status: dict[str, str], annotation: str | None, expected: PinnedRuntime | None) -> None:
     assert pinned_runtime(status, annotation) == expected

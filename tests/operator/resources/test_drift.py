@@ -29,20 +29,62 @@ from haizen_operator.resources.drift import covers, differences
         pytest.param({"args": ["a", "b"]}, {"args": ["a", "b"]}, True, id="same-arguments"),
         pytest.param({"args": ["b", "a"]}, {"args": ["a", "b"]}, False, id="order-of-arguments"),
         pytest.param({"args": ["a", "b"]}, {"args": ["a"]}, False, id="an-argument-more"),
-        pytest.param({"env": [{"name": "A", "value": "1"}, {"name": "X"}]}, {"env": [{"name": "A", "value": "1"}]}, True, id="a-variable-of-others"),
-        pytest.param({"env": [{"name": "A", "value": "2"}]}, {"env": [{"name": "A", "value": "1"}]}, False, id="another-variable-value"),
+        pytest.param(
+            {"env": [{"name": "A", "value": "1"}, {"name": "X"}]},
+            {"env": [{"name": "A", "value": "1"}]},
+            True,
+            id="a-variable-of-others",
+        ),
+        pytest.param(
+            {"env": [{"name": "A", "value": "2"}]},
+            {"env": [{"name": "A", "value": "1"}]},
+            False,
+            id="another-variable-value",
+        ),
         pytest.param({"env": []}, {"env": [{"name": "A"}]}, False, id="a-variable-less"),
-        pytest.param({"env": [{"name": "B"}, {"name": "A"}]}, {"env": [{"name": "A"}, {"name": "B"}]}, False, id="order-of-variables"),
-        pytest.param({"volumes": [{"name": "b"}, {"name": "a"}]}, {"volumes": [{"name": "a"}, {"name": "b"}]}, True, id="order-of-volumes"),
-        pytest.param({"containers": [{"name": "a"}, {"name": "b"}]}, {"containers": [{"name": "a"}]}, False, id="a-container-more"),
-        pytest.param({"containers": [{"name": "a", "resources": {}}]}, {"containers": [{"name": "a"}]}, True, id="defaults-in-a-container"),
-        pytest.param({"traffic": [{"percent": 90, "latestRevision": True}]}, {"traffic": [{"percent": 100, "latestRevision": True}]}, False, id="the-split"),
-        pytest.param({"ownerReferences": [{"uid": "x"}, {"uid": "u"}]}, {"ownerReferences": [{"uid": "u"}]}, True, id="other-owners"),
-        pytest.param({"ownerReferences": [{"uid": "x"}]}, {"ownerReferences": [{"uid": "u"}]}, False, id="our-ownership"),
+        pytest.param(
+            {"env": [{"name": "B"}, {"name": "A"}]},
+            {"env": [{"name": "A"}, {"name": "B"}]},
+            False,
+            id="order-of-variables",
+        ),
+        pytest.param(
+            {"volumes": [{"name": "b"}, {"name": "a"}]},
+            {"volumes": [{"name": "a"}, {"name": "b"}]},
+            True,
+            id="order-of-volumes",
+        ),
+        pytest.param(
+            {"containers": [{"name": "a"}, {"name": "b"}]},
+            {"containers": [{"name": "a"}]},
+            False,
+            id="a-container-more",
+        ),
+        pytest.param(
+            {"containers": [{"name": "a", "resources": {}}]},
+            {"containers": [{"name": "a"}]},
+            True,
+            id="defaults-in-a-container",
+        ),
+        pytest.param(
+            {"traffic": [{"percent": 90, "latestRevision": True}]},
+            {"traffic": [{"percent": 100, "latestRevision": True}]},
+            False,
+            id="the-split",
+        ),
+        pytest.param(
+            {"ownerReferences": [{"uid": "x"}, {"uid": "u"}]},
+            {"ownerReferences": [{"uid": "u"}]},
+            True,
+            id="other-owners",
+        ),
+        pytest.param(
+            {"ownerReferences": [{"uid": "x"}]}, {"ownerReferences": [{"uid": "u"}]}, False, id="our-ownership"
+        ),
         pytest.param({"a": "x"}, {"a": {"b": 1}}, False, id="another-type"),
         pytest.param({"a": "x"}, {"a": ["x"]}, False, id="no-list"),
     ],
-)  # fmt: skip
+)
 def test_covers(live: dict[str, Any], desired: dict[str, Any], same: bool) -> None:
     assert covers(live, desired) is same
 

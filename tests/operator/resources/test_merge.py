@@ -19,22 +19,84 @@ Fields = dict[str, Any]
         pytest.param({}, {"args": ["b"]}, {"args": ["b"]}, id="arguments-of-the-service"),
         pytest.param({"command": ["a", "b"]}, {"command": ["c"]}, {"command": ["c"]}, id="command-is-replaced"),
         pytest.param({"image": "a"}, {"image": "b"}, {"image": "b"}, id="image-is-replaced"),
-        pytest.param({"image": "a", "name": "n"}, {"image": "", "name": ""}, {"image": "a", "name": "n"}, id="empty-strings-say-nothing"),
-        pytest.param({"resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "1"}}}, {"resources": {"limits": {"nvidia.com/gpu": 1}}}, {"resources": {"limits": {"cpu": "1", "nvidia.com/gpu": 1}, "requests": {"cpu": "1"}}}, id="resources-are-merged"),
-        pytest.param({"env": [{"name": "A", "value": "1"}]}, {"env": [{"name": "A", "value": "2"}]}, {"env": [{"name": "A", "value": "2"}]}, id="env-by-name"),
-        pytest.param({"env": [{"name": "A", "value": "1"}]}, {"env": [{"name": "B", "value": "2"}]}, {"env": [{"name": "B", "value": "2"}, {"name": "A", "value": "1"}]}, id="new-env-before-the-runtimes"),
-        pytest.param({"env": [{"name": "A", "value": "1"}, {"name": "B", "value": "1"}]}, {"env": [{"name": "B", "value": "2"}, {"name": "C", "value": "2"}]}, {"env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}, {"name": "C", "value": "2"}]}, id="env-keeps-the-runtimes-order"),
-        pytest.param({"env": [{"name": "A", "value": "1"}]}, {"env": [{"name": "A", "valueFrom": {"x": 1}}]}, {"env": [{"name": "A", "valueFrom": {"x": 1}}]}, id="value-from-wins"),
-        pytest.param({"env": [{"name": "A", "valueFrom": {"x": 1}}]}, {"env": [{"name": "A", "value": "2"}]}, {"env": [{"name": "A", "value": "2"}]}, id="value-wins"),
-        pytest.param({"volumeMounts": [{"name": "v", "mountPath": "/a"}]}, {"volumeMounts": [{"name": "w", "mountPath": "/a"}]}, {"volumeMounts": [{"name": "w", "mountPath": "/a"}]}, id="mounts-by-path"),
-        pytest.param({"ports": [{"containerPort": 8080, "name": "h2c"}]}, {"ports": [{"containerPort": 8080, "name": "http1"}]}, {"ports": [{"containerPort": 8080, "name": "http1"}]}, id="ports-by-number"),
-        pytest.param({"readinessProbe": {"httpGet": {"path": "/"}, "periodSeconds": 5}}, {"readinessProbe": {"periodSeconds": 1}}, {"readinessProbe": {"httpGet": {"path": "/"}, "periodSeconds": 1}}, id="probe-settings-are-merged"),
-        pytest.param({"readinessProbe": {"httpGet": {"path": "/"}}}, {"readinessProbe": {"tcpSocket": {"port": 1}}}, {"readinessProbe": {"tcpSocket": {"port": 1}}}, id="another-probe-handler-replaces"),
-        pytest.param({"securityContext": {"runAsNonRoot": True, "capabilities": {"drop": ["ALL"]}}}, {"securityContext": {"runAsUser": 5, "capabilities": {"drop": ["X"]}}}, {"securityContext": {"runAsNonRoot": True, "runAsUser": 5, "capabilities": {"drop": ["X"]}}}, id="security-context-is-merged"),
-        pytest.param({"envFrom": [{"a": 1}]}, {"envFrom": [{"b": 1}]}, {"envFrom": [{"b": 1}]}, id="other-lists-are-replaced"),
+        pytest.param(
+            {"image": "a", "name": "n"},
+            {"image": "", "name": ""},
+            {"image": "a", "name": "n"},
+            id="empty-strings-say-nothing",
+        ),
+        pytest.param(
+            {"resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "1"}}},
+            {"resources": {"limits": {"nvidia.com/gpu": 1}}},
+            {"resources": {"limits": {"cpu": "1", "nvidia.com/gpu": 1}, "requests": {"cpu": "1"}}},
+            id="resources-are-merged",
+        ),
+        pytest.param(
+            {"env": [{"name": "A", "value": "1"}]},
+            {"env": [{"name": "A", "value": "2"}]},
+            {"env": [{"name": "A", "value": "2"}]},
+            id="env-by-name",
+        ),
+        pytest.param(
+            {"env": [{"name": "A", "value": "1"}]},
+            {"env": [{"name": "B", "value": "2"}]},
+            {"env": [{"name": "B", "value": "2"}, {"name": "A", "value": "1"}]},
+            id="new-env-before-the-runtimes",
+        ),
+        pytest.param(
+            {"env": [{"name": "A", "value": "1"}, {"name": "B", "value": "1"}]},
+            {"env": [{"name": "B", "value": "2"}, {"name": "C", "value": "2"}]},
+            {"env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}, {"name": "C", "value": "2"}]},
+            id="env-keeps-the-runtimes-order",
+        ),
+        pytest.param(
+            {"env": [{"name": "A", "value": "1"}]},
+            {"env": [{"name": "A", "valueFrom": {"x": 1}}]},
+            {"env": [{"name": "A", "valueFrom": {"x": 1}}]},
+            id="value-from-wins",
+        ),
+        pytest.param(
+            {"env": [{"name": "A", "valueFrom": {"x": 1}}]},
+            {"env": [{"name": "A", "value": "2"}]},
+            {"env": [{"name": "A", "value": "2"}]},
+            id="value-wins",
+        ),
+        pytest.param(
+            {"volumeMounts": [{"name": "v", "mountPath": "/a"}]},
+            {"volumeMounts": [{"name": "w", "mountPath": "/a"}]},
+            {"volumeMounts": [{"name": "w", "mountPath": "/a"}]},
+            id="mounts-by-path",
+        ),
+        pytest.param(
+            {"ports": [{"containerPort": 8080, "name": "h2c"}]},
+            {"ports": [{"containerPort": 8080, "name": "http1"}]},
+            {"ports": [{"containerPort": 8080, "name": "http1"}]},
+            id="ports-by-number",
+        ),
+        pytest.param(
+            {"readinessProbe": {"httpGet": {"path": "/"}, "periodSeconds": 5}},
+            {"readinessProbe": {"periodSeconds": 1}},
+            {"readinessProbe": {"httpGet": {"path": "/"}, "periodSeconds": 1}},
+            id="probe-settings-are-merged",
+        ),
+        pytest.param(
+            {"readinessProbe": {"httpGet": {"path": "/"}}},
+            {"readinessProbe": {"tcpSocket": {"port": 1}}},
+            {"readinessProbe": {"tcpSocket": {"port": 1}}},
+            id="another-probe-handler-replaces",
+        ),
+        pytest.param(
+            {"securityContext": {"runAsNonRoot": True, "capabilities": {"drop": ["ALL"]}}},
+            {"securityContext": {"runAsUser": 5, "capabilities": {"drop": ["X"]}}},
+            {"securityContext": {"runAsNonRoot": True, "runAsUser": 5, "capabilities": {"drop": ["X"]}}},
+            id="security-context-is-merged",
+        ),
+        pytest.param(
+            {"envFrom": [{"a": 1}]}, {"envFrom": [{"b": 1}]}, {"envFrom": [{"b": 1}]}, id="other-lists-are-replaced"
+        ),
         pytest.param({"stdin": True}, {"stdin": False}, {"stdin": False}, id="false-is-said"),
     ],
-)  # fmt: skip
+)
 def test_container(runtime: Fields, service: Fields, expected: Fields) -> None:
     assert merge_container(runtime, service) == expected
 
@@ -43,18 +105,60 @@ def test_container(runtime: Fields, service: Fields, expected: Fields) -> None:
     ("runtime", "service", "expected"),
     [
         pytest.param({"hostIPC": True}, {}, {"hostIPC": True}, id="host-ipc-which-kserve-forgets"),
-        pytest.param({"nodeSelector": {"a": "1", "b": "1"}}, {"nodeSelector": {"b": "2"}}, {"nodeSelector": {"a": "1", "b": "2"}}, id="node-selector"),
-        pytest.param({"tolerations": [{"key": "a"}]}, {"tolerations": [{"key": "b"}]}, {"tolerations": [{"key": "b"}]}, id="tolerations-are-replaced"),
-        pytest.param({"affinity": {"nodeAffinity": {"x": 1}}}, {"affinity": {"podAffinity": {"y": 1}}}, {"affinity": {"nodeAffinity": {"x": 1}, "podAffinity": {"y": 1}}}, id="affinity"),
-        pytest.param({"volumes": [{"name": "a", "emptyDir": {}}]}, {"volumes": [{"name": "b", "emptyDir": {}}]}, {"volumes": [{"name": "b", "emptyDir": {}}, {"name": "a", "emptyDir": {}}]}, id="volumes-by-name"),
-        pytest.param({"volumes": [{"name": "a", "emptyDir": {}}]}, {"volumes": [{"name": "a", "secret": {"secretName": "s"}}]}, {"volumes": [{"name": "a", "secret": {"secretName": "s"}}]}, id="another-volume-source-replaces"),
-        pytest.param({"volumes": [{"name": "a", "emptyDir": {"medium": "Memory"}}]}, {"volumes": [{"name": "a", "emptyDir": {"sizeLimit": "1Gi"}}]}, {"volumes": [{"name": "a", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}}]}, id="the-same-volume-source-is-merged"),
-        pytest.param({"imagePullSecrets": [{"name": "a"}]}, {"imagePullSecrets": [{"name": "a"}]}, {"imagePullSecrets": [{"name": "a"}]}, id="pull-secrets-by-name"),
+        pytest.param(
+            {"nodeSelector": {"a": "1", "b": "1"}},
+            {"nodeSelector": {"b": "2"}},
+            {"nodeSelector": {"a": "1", "b": "2"}},
+            id="node-selector",
+        ),
+        pytest.param(
+            {"tolerations": [{"key": "a"}]},
+            {"tolerations": [{"key": "b"}]},
+            {"tolerations": [{"key": "b"}]},
+            id="tolerations-are-replaced",
+        ),
+        pytest.param(
+            {"affinity": {"nodeAffinity": {"x": 1}}},
+            {"affinity": {"podAffinity": {"y": 1}}},
+            {"affinity": {"nodeAffinity": {"x": 1}, "podAffinity": {"y": 1}}},
+            id="affinity",
+        ),
+        pytest.param(
+            {"volumes": [{"name": "a", "emptyDir": {}}]},
+            {"volumes": [{"name": "b", "emptyDir": {}}]},
+            {"volumes": [{"name": "b", "emptyDir": {}}, {"name": "a", "emptyDir": {}}]},
+            id="volumes-by-name",
+        ),
+        pytest.param(
+            {"volumes": [{"name": "a", "emptyDir": {}}]},
+            {"volumes": [{"name": "a", "secret": {"secretName": "s"}}]},
+            {"volumes": [{"name": "a", "secret": {"secretName": "s"}}]},
+            id="another-volume-source-replaces",
+        ),
+        pytest.param(
+            {"volumes": [{"name": "a", "emptyDir": {"medium": "Memory"}}]},
+            {"volumes": [{"name": "a", "emptyDir": {"sizeLimit": "1Gi"}}]},
+            {"volumes": [{"name": "a", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}}]},
+            id="the-same-volume-source-is-merged",
+        ),
+        pytest.param(
+            {"imagePullSecrets": [{"name": "a"}]},
+            {"imagePullSecrets": [{"name": "a"}]},
+            {"imagePullSecrets": [{"name": "a"}]},
+            id="pull-secrets-by-name",
+        ),
         pytest.param({"schedulerName": "x"}, {"schedulerName": "y"}, {"schedulerName": "y"}, id="scheduler"),
-        pytest.param({"resourceClaims": [{"name": "g"}]}, {}, {"resourceClaims": [{"name": "g"}]}, id="resource-claims"),
-        pytest.param({"serviceAccountName": "not KServe's to take"}, {"serviceAccountName": "mine"}, {"serviceAccountName": "mine"}, id="other-fields-come-from-the-service-alone"),
+        pytest.param(
+            {"resourceClaims": [{"name": "g"}]}, {}, {"resourceClaims": [{"name": "g"}]}, id="resource-claims"
+        ),
+        pytest.param(
+            {"serviceAccountName": "not KServe's to take"},
+            {"serviceAccountName": "mine"},
+            {"serviceAccountName": "mine"},
+            id="other-fields-come-from-the-service-alone",
+        ),
     ],
-)  # fmt: skip
+)
 def test_pod(runtime: Fields, service: Fields, expected: Fields) -> None:
     assert merge_pod_spec(runtime, service) == expected
 

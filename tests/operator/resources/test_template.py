@@ -7,12 +7,14 @@ import pytest
 from haizen_operator.api import ObjectMeta
 from haizen_operator.resources.template import TemplateError, fill_placeholders
 
-METADATA = ObjectMeta.from_manifest({
-    "name": "iris",
-    "namespace": "flowers",
-    "labels": {"team": "a", "app.kubernetes.io/name": "x"},
-    "annotations": {"modelFormat": "sklearn"},
-})  # fmt: skip
+METADATA = ObjectMeta.from_manifest(
+    {
+        "name": "iris",
+        "namespace": "flowers",
+        "labels": {"team": "a", "app.kubernetes.io/name": "x"},
+        "annotations": {"modelFormat": "sklearn"},
+    }
+)
 
 
 @pytest.mark.parametrize(
@@ -38,13 +40,17 @@ def test_filled(value: Any, expected: Any) -> None:
     ("value", "message"),
     [
         pytest.param("{{.Foo}}", r"c: unknown placeholder \{\{.Foo\}\}; use one of \{\{.Name\}\}", id="unknown-field"),
-        pytest.param({"args": ["{{.Labels.x}}"]}, r"c.args\[0\]: .* needs the label 'x', which InferenceService iris does not have", id="missing-label"),
+        pytest.param(
+            {"args": ["{{.Labels.x}}"]},
+            r"c.args\[0\]: .* needs the label 'x', which InferenceService iris does not have",
+            id="missing-label",
+        ),
         pytest.param("{{.Annotations.x}}", "needs the annotation 'x'", id="missing-annotation"),
         pytest.param("{{.Name", "has no closing", id="not-closed"),
         pytest.param("{{if .Name}}", "unknown placeholder", id="other-templating"),
         pytest.param("{{.Labels}}", "unknown placeholder", id="a-whole-map"),
     ],
-)  # fmt: skip
+)
 def test_refused(value: Any, message: str) -> None:
     with pytest.raises(TemplateError, match=message):
         fill_placeholders(value, METADATA, "c")
