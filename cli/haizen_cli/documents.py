@@ -14,7 +14,7 @@ from haizen_cli.errors import CliError, place
 STDIN = "-"
 """The file name that stands for standard input."""
 
-_PATH_PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]|\[['\"]([^'\"]+)['\"]\]")
+_PATH_PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]|\[['\"]?([^'\"\]]+)['\"]?\]")
 
 
 @dataclass(frozen=True)

@@ -26,5 +26,10 @@ class Finding:
         """``file:line``."""
         return f"{self.file}:{self.line}" if self.line else self.file
 
+    @property
+    def described(self) -> str:
+        """``field: message``."""
+        return f"{self.field}: {self.message}" if self.field else self.message
+
     def __str__(self) -> str:
-        return f"{self.where}: {self.field + ': ' if self.field else ''}{self.message}"
+        return f"{self.where}: {self.described}"

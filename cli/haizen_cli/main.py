@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -96,6 +97,8 @@ def render(
             log.print(f"{entry.service.isvc.metadata.name}: {entry.outcome}", highlight=False)
         if entry.error is not None:
             _show_error(entry.error)
+        for note in entry.decision.notes if entry.decision is not None else ():
+            log.print(f"{entry.service.isvc.metadata.name}: {note}", highlight=False, markup=False)
     objects = [entry.decision.first_deployment() for entry in rendered if entry.decision is not None]
     if runtimes:
         objects += [runtime.to_manifest() for runtime in builtin_runtimes()]
@@ -182,12 +185,17 @@ def _show_error(error: CliError) -> None:
 def _show_findings(findings: tuple[Finding, ...]) -> None:
     if not findings:
         return
-    table = Table(pad_edge=False)
+    log = _log()
+    if not log.is_terminal:
+        for finding in findings:  # one line each, for grep and for editors
+            log.print(f"{finding.where}: {finding.subject}: {finding.described}", soft_wrap=True, markup=False)
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("where", "object", "field", "problem"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "where")
     for finding in findings:
-        table.add_row(escape(finding.where), escape(finding.subject), escape(finding.field), escape(finding.message))
-    _log().print(table)
+        table.add_row(*map(escape, (finding.where, finding.subject, finding.field, finding.message)))
+    log.print(table)
 
 
 def _out() -> Console:

@@ -71,7 +71,7 @@ class Supervisor:
             service.kill()
 
     def _run(self, key: ServiceKey, service: Service, workspace: Workspace) -> None:
-        decision = decide(service, workspace, pinned_by(self.selections.get(key)))
+        decision = decide(service, workspace, pinned_by(self.selections.get(key)), local=True)
         secrets = workspace.objects("Secret", key.namespace)
         config_maps = workspace.objects("ConfigMap", key.namespace)
 
@@ -81,6 +81,8 @@ class Supervisor:
         to_local(decision.knative_service["spec"]["template"])
         if key not in self.services:
             self.services[key] = LocalService(key, self._gateway.backend(key), self._places, self._report)
+            for note in (*decision.notes, *_local_notes(service)):
+                self._report(ServiceEvent(note, key))
         self.selections[key] = decision.selection
         self.sources[key] = service
         self.services[key].update(decision.knative_service, decision.canary_percent, to_local)
@@ -101,3 +103,11 @@ class Supervisor:
             loop.call_soon_threadsafe(self._report, ServiceEvent(text, key))
 
         return note
+
+
+def _local_notes(service: Service) -> list[str]:
+    """Say what a cluster would do and this machine does not."""
+    predictor = service.isvc.spec.predictor
+    if predictor.min_replicas == 0:
+        return ["minReplicas is 0: a cluster scales to zero when idle, `haizen run` keeps one process"]
+    return []
