@@ -1,0 +1,137 @@
+"""Real models on disk and real runtime processes on free ports."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+
+class RuntimeProcess:
+    """One haizen-runtime under test; its log is collected all the time."""
+
+    def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
+        base = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "haizen_runtime.main", "--host=127.0.0.1", "--http_port=0", *arguments],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**base, "HAIZEN_TERMINATION_LOG": os.devnull, **environment},
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append(line)
+
+    @property
+    def log(self) -> str:
+        return "".join(self.lines)
+
+    @property
+    def url(self) -> str:
+        found: list[str] = []
+        wait_for(lambda: bool(found.extend(re.findall(r"listening on (http://\S+)", self.log)) or found), self.describe)
+        return found[0]
+
+    def wait_ready(self) -> None:
+        def ready() -> bool:
+            assert self.process.poll() is None, self.describe()
+            with contextlib.suppress(httpx.TransportError):
+                return httpx.get(f"{self.url}/v2/health/ready").status_code == 200
+            return False
+
+        wait_for(ready, self.describe)
+
+    def wait_exit(self) -> int:
+        code = self.process.wait(timeout=60)
+        self._reader.join(timeout=10)
+        return code
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def describe(self) -> str:
+        return f"runtime with log:\n{self.log}"
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self._reader.join(timeout=10)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+
+def wait_for(
+    condition: Callable[[], bool], describe: Callable[[], str] = lambda: "", limit_seconds: float = 120
+) -> None:
+    end = time.monotonic() + limit_seconds
+    while not condition():
+        assert time.monotonic() < end, f"nothing after {limit_seconds} s: {describe()}"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def start_runtime() -> Iterator[Callable[..., RuntimeProcess]]:
+    started: list[RuntimeProcess] = []
+
+    def start(*arguments: str, **environment: str) -> RuntimeProcess:
+        started.append(RuntimeProcess(list(arguments), environment))
+        return started[-1]
+
+    yield start
+    for runtime in started:
+        runtime.stop()
+
+
+@pytest.fixture(scope="session")
+def iris_data() -> tuple[Any, Any]:
+    from sklearn.datasets import load_iris
+
+    features, labels = load_iris(return_X_y=True)
+    return features, labels
+
+
+@pytest.fixture(scope="session")
+def iris_model(iris_data: tuple[Any, Any]) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(max_iter=1000).fit(*iris_data)
+
+
+@pytest.fixture(scope="session")
+def iris_dir(tmp_path_factory: pytest.TempPathFactory, iris_model: Any) -> Path:
+    import joblib
+
+    directory = tmp_path_factory.mktemp("iris")
+    joblib.dump(iris_model, directory / "model.joblib")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def iris_runtime(iris_dir: Path) -> Iterator[RuntimeProcess]:
+    runtime = RuntimeProcess(
+        ["--model_name=iris", f"--model_dir={iris_dir}", "--allow-code", "--max_body_bytes=1000000",
+         "--read_timeout_seconds=2"],
+        {"K_REVISION": "iris-predictor-00001"},
+    )  # fmt: skip
+    try:
+        runtime.wait_ready()
+        yield runtime
+    finally:
+        runtime.stop()

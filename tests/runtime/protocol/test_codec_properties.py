@@ -1,0 +1,72 @@
+"""Whatever comes over the wire is either a request or an InvalidInput; what is written can be read back."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import hypothesis.extra.numpy as arrays
+import numpy as np
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from haizen_runtime.protocol.dtypes import NUMPY_OF
+from haizen_runtime.protocol.errors import InvalidInput
+from haizen_runtime.protocol.messages import InferenceResponse, ModelMetadata, Tensor, TensorMetadata
+from haizen_runtime.protocol.v1_json import decode_request as decode_v1
+from haizen_runtime.protocol.v2_json import decode_request as decode_v2
+from haizen_runtime.protocol.v2_json import encode_response
+
+METADATA = ModelMetadata("sklearn", (TensorMetadata("input-0", "FP64", (-1, 2)),), (), True, True)
+scalars = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=5)
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+)
+NUMERIC = sorted(set(NUMPY_OF) - {"BYTES", "FP16"})
+
+
+def dump(value: Any) -> bytes:
+    import json
+
+    return json.dumps(value).encode("utf-8", "surrogatepass")
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes(raw: bytes) -> None:
+    with contextlib.suppress(InvalidInput):
+        decode_v2(raw, "m")
+    with contextlib.suppress(InvalidInput):
+        decode_v1(raw, "m", METADATA)
+
+
+@given(values, values, st.sampled_from([*NUMPY_OF, "X"]) | values, values)
+def test_any_tensor(shape: Any, data: Any, datatype: Any, extra: Any) -> None:
+    tensor = {"name": "x", "shape": shape, "data": data, "datatype": datatype, "parameters": extra}
+    with contextlib.suppress(InvalidInput):
+        decode_v2(dump({"inputs": [tensor], "parameters": extra, "outputs": extra}), "m")
+
+
+@given(st.lists(st.integers(0, 3), max_size=3), values, st.sampled_from(sorted(NUMPY_OF)))
+def test_any_data_has_the_promised_shape_and_type(shape: list[int], data: Any, datatype: str) -> None:
+    with contextlib.suppress(InvalidInput):
+        raw = dump({"inputs": [{"name": "x", "shape": shape, "data": data, "datatype": datatype}]})
+        (tensor,) = decode_v2(raw, "m").inputs
+        assert tensor.data.shape == tuple(shape)
+        assert tensor.data.dtype == NUMPY_OF[datatype]
+
+
+@given(values)
+def test_any_instances(instances: Any) -> None:
+    with contextlib.suppress(InvalidInput):
+        decode_v1(dump({"instances": instances}), "m", METADATA)
+
+
+@given(st.data(), st.sampled_from(NUMERIC), arrays.array_shapes(min_dims=0, max_dims=3, max_side=4))
+def test_round_trip(data: st.DataObject, datatype: str, shape: tuple[int, ...]) -> None:
+    dtype = NUMPY_OF[datatype]
+    elements = {"allow_nan": False, "allow_infinity": False} if dtype.kind == "f" else {}
+    array = data.draw(arrays.arrays(dtype, shape, elements=arrays.from_dtype(dtype, **elements)))
+    written = orjson.loads(encode_response(InferenceResponse("m", "1", [Tensor("x", datatype, shape, array)])))
+    (tensor,) = decode_v2(orjson.dumps({"inputs": written["outputs"]}), "m").inputs
+    np.testing.assert_array_equal(tensor.data, array)
