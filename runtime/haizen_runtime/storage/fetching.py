@@ -256,9 +256,17 @@ class _Fetch:
         return failed(f"writing to {where} failed: {error.strerror or error}", self._shown)
 
     def _identity(self) -> dict[str, Any]:
-        """Describe the source for the marker: readable, without secrets, and different for different URIs."""
+        """Describe the source for the marker: readable, without secrets, and different for different URIs.
+
+        Local files are cheap to look at, so theirs holds names, sizes and dates too: an edited file is noticed.
+        """
         endpoint = [self._environ.get(name, "") for name in ("AWS_ENDPOINT_URL", "S3_ENDPOINT", "HF_ENDPOINT")]
-        exact = json.dumps([self._uri.text, str(self._patterns), self._checksum and self._checksum.hexdigest, endpoint])
+        digest = self._checksum.hexdigest if self._checksum else ""
+        local: list[tuple[str, str | None]] = []
+        if self._uri.scheme == "file":
+            listed = make_source(self._uri, self._environ, self._limits).files()
+            local = sorted((file.path, file.version) for file in listed)
+        exact = json.dumps([self._uri.text, str(self._patterns), digest, endpoint, local])
         return {"uri": self._shown, "id": sha256_hash(exact.encode()).hexdigest()}
 
     def _check_cancel(self) -> None:

@@ -108,7 +108,7 @@ class HttpClient:
                 if response is not None:
                     response.close()
                 self._forget(connection)
-            target = urljoin(current, location)
+            target = _joined(current, location)
             if urlsplit(target).scheme not in ("http", "https"):
                 raise failed(f"the server redirects to {redact(target)!r}, which is neither http nor https", url)
             if urlsplit(current).scheme == "https" and urlsplit(target).scheme == "http":
@@ -254,9 +254,21 @@ def _break(connection: _Pinned) -> None:
             connection.transport.shutdown(socket.SHUT_RDWR)
 
 
+def _joined(url: str, location: str) -> str:
+    try:
+        target = urljoin(url, location)
+        urlsplit(target)
+    except ValueError as error:
+        raise failed(f"the server redirects to a malformed URL: {error}", url) from None
+    return target
+
+
 def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname, parts.port
+    except ValueError as error:
+        raise misconfigured(f"the URL is malformed: {error}", url) from None
 
 
 def _is_literal(host: str) -> bool:

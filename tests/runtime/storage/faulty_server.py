@@ -102,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path in self.state.redirects:
             return self._plain(302, {"Location": self.state.redirects[path]})
         for prefix, answer in self.state.dynamic.items():
-            if path.startswith(prefix):
+            if self.path.startswith(prefix):
                 return self._plain(*answer(seen))
         if path not in self.state.files:
             return self._plain(404, {})

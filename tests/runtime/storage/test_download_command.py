@@ -1,0 +1,87 @@
+"""``haizen-runtime download``: exit codes, the termination message, signals, and what importing it costs."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.runtime.storage.faulty_server import FaultyServer, Served
+
+from haizen_runtime.storage.download import run_download
+
+RUN = """
+import os, sys
+from haizen_runtime.storage.download import run_download
+sys.exit(run_download(sys.argv[1:], os.environ))
+"""
+
+
+@pytest.mark.parametrize(
+    ("argv", "environ", "code", "reason"),
+    [
+        ([], {}, 2, "InvalidConfiguration"),
+        (["http://h/x"], {}, 2, "InvalidConfiguration"),
+        (["foo://h/x", "{out}"], {}, 2, "InvalidConfiguration"),
+        (["{url}/nope", "{out}"], {}, 4, "ModelDownloadFailed"),
+        (["{url}/model.bin#sha256=" + "0" * 64, "{out}"], {}, 4, "ChecksumMismatch"),
+        ([], {"HAIZEN_STORAGE_URIS": "[{}]"}, 2, "InvalidConfiguration"),
+        (["{url}/model.bin", "{out}"], {"HAIZEN_STORAGE_CONCURRENCY": "x"}, 2, "InvalidConfiguration"),
+    ],
+)
+def test_a_failure_has_its_exit_code_and_one_line_of_json(
+    server: FaultyServer, tmp_path: Path, argv: list[str], environ: dict[str, str], code: int, reason: str
+) -> None:
+    server.files["/model.bin"] = Served(b"x")
+    log = tmp_path / "termination-log"
+    log.touch()
+    words = [word.format(url=server.url, out=tmp_path / "m") for word in argv]
+
+    assert run_download(words, {"HAIZEN_TERMINATION_LOG": str(log), **environ}) == code
+
+    (line,) = log.read_text().splitlines()
+    written = json.loads(line)
+    assert (written["reason"], written["exitCode"]) == (reason, code)
+    assert written["message"]
+
+
+def test_pairs_come_from_arguments_or_the_environment(server: FaultyServer, tmp_path: Path) -> None:
+    server.files["/a.bin"], server.files["/b.bin"] = Served(b"a"), Served(b"b")
+    pairs = [{"uri": f"{server.url}/{name}.bin", "mountPath": str(tmp_path / name)} for name in "ab"]
+
+    assert run_download([], {"HAIZEN_STORAGE_URIS": json.dumps(pairs)}) == 0
+    assert (
+        run_download([f"{server.url}/a.bin", str(tmp_path / "c"), f"{server.url}/b.bin", str(tmp_path / "d")], {}) == 0
+    )
+
+    assert [next((tmp_path / name).glob("*.bin")).read_bytes() for name in "abcd"] == [b"a", b"b", b"a", b"b"]
+
+
+def test_sigterm_stops_cleanly_and_the_next_run_resumes(server: FaultyServer, tmp_path: Path) -> None:
+    content = bytes(range(256)) * 8000
+    server.files["/model.bin"] = Served(content, slow_chunk=20_000)
+    command = [sys.executable, "-c", RUN, f"{server.url}/model.bin", str(tmp_path / "m")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, env={"HAIZEN_STORAGE_PART_BYTES": "200000"})
+    while server.body_bytes < len(content) // 2:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, text = process.communicate(timeout=60)
+
+    assert process.returncode == 143
+    assert b"cancelled" in text
+    server.files["/model.bin"].slow_chunk = 0
+    done = server.body_bytes
+    subprocess.run(command, check=True, env={"HAIZEN_STORAGE_PART_BYTES": "200000"}, capture_output=True)
+    assert (tmp_path / "m/model.bin").read_bytes() == content
+    assert server.body_bytes - done < len(content) * 3 // 4
+
+
+def test_importing_it_brings_no_client_along() -> None:
+    """A cold start imports this while it loads other things; clients come with the first URI that needs them."""
+    heavy = ["obstore", "huggingface_hub", "httpx", "requests", "tarfile", "zipfile", "numpy", "pydantic"]
+    code = f"import sys, haizen_runtime.storage; print([name for name in {heavy} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
