@@ -4,6 +4,7 @@ from haizen_operator.resources.credentials import secret_names, service_account_
 from haizen_operator.resources.errors import ResourceError, ResourceProblem
 from haizen_operator.resources.features import KnativeProblem, knative_problems, missing_features, refused_fields
 from haizen_operator.resources.hashing import object_hash, template_hash, with_object_hash
+from haizen_operator.resources.initializer import keep_running_initializer
 from haizen_operator.resources.knative_service import make_predictor_service, owner_reference
 from haizen_operator.resources.storage_access import NO_ACCESS, StorageAccess
 from haizen_operator.resources.support import Finding, not_supported_yet, without_effect
@@ -15,6 +16,7 @@ __all__ = [
     "ResourceError",
     "ResourceProblem",
     "StorageAccess",
+    "keep_running_initializer",
     "knative_problems",
     "make_predictor_service",
     "missing_features",

@@ -11,7 +11,9 @@ from haizen_operator.names import (
     ANNOTATION_DISABLE_AUTO_UPDATE,
     ANNOTATION_METRIC_AGGREGATION,
     ANNOTATION_METRICS,
+    ANNOTATION_SCALING_CLASS,
     ANNOTATION_TARGET_UTILIZATION,
+    KPA_CLASS,
     predictor_service_name,
 )
 
@@ -79,6 +81,13 @@ def _not_supported(isvc: InferenceService, default_mode: str) -> Iterator[Findin
         yield _missing("spec.predictor.workerSpec", "a model on several nodes")
     if predictor.storage_container_name:
         yield _missing("spec.predictor.storageContainerName", "a ClusterStorageContainer")
+    annotations = {**isvc.metadata.annotations, **predictor.annotations}
+    scaled_by_kpa = annotations.get(ANNOTATION_SCALING_CLASS, KPA_CLASS) == KPA_CLASS
+    if predictor.scale_metric in ("cpu", "memory") and scaled_by_kpa:
+        yield Finding(
+            "spec.predictor.scaleMetric",
+            f"scaleMetric {predictor.scale_metric} is not supported yet in Knative mode; use concurrency or rps",
+        )
     yield from _model_not_supported(predictor)
 
 

@@ -1,6 +1,7 @@
 """Which labels and annotations make a new revision, and which do not."""
 
 import pytest
+
 from haizen_operator.api import InferenceService, ServingRuntime
 from haizen_operator.config import OperatorConfig
 from haizen_operator.resources.metadata import ServiceMetadata, predictor_metadata

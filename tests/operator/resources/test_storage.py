@@ -186,7 +186,8 @@ NO_SECRET = StorageAccess(storage_config_secret="storage-config")
             NO_ACCESS,
             "UnsupportedStorageUri",
             "storageUri, must be one of: "
-            "[gs://, s3://, pvc://, file://, https://, http://, hdfs://, webhdfs://, oci://, oci+native://, oci+fetch://, hf://] "
+            "[gs://, s3://, pvc://, file://, "
+            "https://, http://, hdfs://, webhdfs://, oci://, oci+native://, oci+fetch://, hf://] "
             "or match https://{}.blob.core.windows.net/{}/{} "
             "or be an absolute or relative local path. StorageUri [ftp://x] is not supported",
             id="kserves-words",

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from haizen_operator.api import InferenceService
 from haizen_operator.resources.support import not_supported_yet, without_effect
 
@@ -39,6 +40,7 @@ MULTI_MODEL = {"sklearn": None, "containers": [{"env": [{"name": "MULTI_MODEL_SE
         pytest.param(
             service({"storageContainerName": "c"}), ["spec.predictor.storageContainerName"], id="storage-container"
         ),
+        pytest.param(service({"scaleMetric": "cpu"}), ["spec.predictor.scaleMetric"], id="scale-by-cpu"),
         pytest.param(service(CONFIDENTIAL), ["spec.predictor.model.confidential"], id="confidential"),
         pytest.param(service(MULTI_MODEL), ["spec.predictor.containers"], id="multi-model"),
         pytest.param(service(annotations={"serving.kserve.io/deploymentMode": "RawDeployment"}), [MODE], id="raw"),
