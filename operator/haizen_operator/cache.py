@@ -30,6 +30,10 @@ class Cache(Generic[Value]):
         """Read the key anew next time, also when a read is under way: it may have missed the change."""
         self._entries.pop(key, None)
 
+    def clear(self) -> None:
+        """Read everything anew."""
+        self._entries.clear()
+
     def prune(self) -> None:
         """Drop what is too old to be used, so that keys of deleted things do not pile up."""
         now = self._clock()

@@ -58,7 +58,8 @@ class Observer:
     """Runtimes by namespace ("" for the cluster's); a watch drops what changed."""
     credentials: Cache[Manifest | None] = field(default_factory=lambda: Cache(ttl_seconds=5.0))
     """ServiceAccounts and secrets, which are not watched: the operator may not list them."""
-    config_maps: Cache[Mapping[str, str] | None] = field(default_factory=lambda: Cache(ttl_seconds=5.0))
+    config_maps: Cache[Mapping[str, str] | None] = field(default_factory=lambda: Cache(ttl_seconds=60.0))
+    """ConfigMaps' data; read anew by whoever polls for changes."""
 
     async def observe(self, namespace: str, name: str) -> Observed | None:
         """The world of one InferenceService, or None when it does not exist."""

@@ -198,7 +198,7 @@ class Operator:
         """
         before: Configuration | None = None
         while True:
-            observer.config_maps.prune()
+            observer.config_maps.clear()
             observer.credentials.prune()
             try:
                 now = await observer.configuration()

@@ -4,7 +4,7 @@ The plan says what to apply, delete and write; it never asks which event led her
 and a world that is as it should be gives an empty one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -103,7 +103,7 @@ def decide(observed: Observed, refused: Problem | None = None) -> Plan:
     rollout = _rollout(observed, wanted)
     if problem is not None or rollout.traffic.hold or _is_going(observed.service):
         return _plan(observed, wanted, patches, problem=problem, rollout=rollout)
-    child = with_object_hash(rollout.traffic.applied_to(wanted.service))
+    child = _child(rollout.traffic, wanted.service)
     changes = _changes(observed.service, child)
     blocked = wanted.blocked_until_enabled if changes else None
     if blocked is not None or not changes:
@@ -206,6 +206,13 @@ def _rollout(observed: Observed, wanted: Wanted) -> Rollout:
         canary_percent=wanted.canary_percent,
         tag_routing=wanted.tag_routing,
     )
+
+
+def _child(traffic: TrafficDecision, service: Manifest) -> Manifest:
+    """The Knative Service to apply. The hash leaves out the rollout's memory, which changes without the spec's doing."""
+    bare = with_object_hash(replace(traffic, annotations={}).applied_to(service))
+    annotations = {**bare["metadata"]["annotations"], **traffic.annotations}
+    return {**bare, "metadata": {**bare["metadata"], "annotations": annotations}}
 
 
 def _changes(live: Manifest | None, child: Manifest) -> list[str]:

@@ -17,7 +17,7 @@ from haizen_operator.config import (
 from haizen_operator.observed import Configuration, Observed
 from haizen_operator.ownership import Owner, owner_of
 from haizen_operator.reasons import Reason
-from haizen_operator.resources import ResourceError, make_predictor_service, storage_access
+from haizen_operator.resources import ResourceError, keep_running_initializer, make_predictor_service, storage_access
 from haizen_operator.resources.features import knative_problems, refused_fields
 from haizen_operator.resources.support import not_supported_yet, without_effect
 from haizen_operator.selection import (
@@ -111,7 +111,8 @@ def _with_service(base: Wanted, observed: Observed, isvc: InferenceService, conf
     access = storage_access(isvc, observed.service_account, observed.secrets, config.credentials)
     advisory += [Problem(Reason.CREDENTIALS_NOT_FOUND, text, advisory=True) for text in access.warnings]
     try:
-        service = make_predictor_service(isvc, selection, config, access)
+        # An upgrade of haizen changes the downloader's image; that alone must roll nobody's pods.
+        service = keep_running_initializer(make_predictor_service(isvc, selection, config, access), observed.service)
     except ResourceError as error:
         return replace(base, problems=(_resource_problem(error), *advisory))
     pod = service["spec"]["template"]["spec"]

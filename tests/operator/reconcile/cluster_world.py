@@ -1,4 +1,4 @@
-"""A cluster for the operator's tests: a real API server, our CRDs, minimal ones for Knative, and helpers to look at it."""
+"""A cluster for the operator's tests: a real API server, our CRDs, minimal ones for Knative, and helpers."""
 
 import copy
 import time

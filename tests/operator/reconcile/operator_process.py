@@ -51,15 +51,17 @@ class OperatorProcess:
 
     def metric(self, name: str, *labels: str) -> float:
         """The sum of a metric's samples whose line holds all the labels, each written as key="value"."""
-        answer = httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=10, trust_env=False)
-        lines = [line for line in answer.text.splitlines() if line.startswith((name + "{", name + " "))]
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if all(label in line for label in labels))
+        return sum(value for line, value in self._samples(name) if all(label in line for label in labels))
 
     def writes(self) -> float:
         """How often the operator wrote anything but its Lease."""
-        return self.metric("haizen_operator_api_writes_total") - self.metric(
-            "haizen_operator_api_writes_total", 'kind="Lease"'
-        )
+        samples = self._samples("haizen_operator_api_writes_total")
+        return sum(value for line, value in samples if 'kind="Lease"' not in line)
+
+    def _samples(self, name: str) -> list[tuple[str, float]]:
+        answer = httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=10, trust_env=False)
+        lines = [line for line in answer.text.splitlines() if line.startswith((name + "{", name + " "))]
+        return [(line, float(line.rsplit(" ", 1)[1])) for line in lines]
 
     def probe(self, path: str) -> httpx.Response:
         return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=10, trust_env=False)
