@@ -90,12 +90,23 @@ def kind_schema(kind: Kind) -> Schema:
     properties = schema["properties"]
     properties["metadata"] = {"type": "object"}  # the API server checks metadata itself
     if kind.model is InferenceService:
-        properties["status"] = model_schema(InferenceServiceStatus)
+        properties["status"] = _open_ended(model_schema(InferenceServiceStatus))
     else:
-        properties["status"] = {"type": "object", "description": properties["status"]["description"]}
-    properties["status"]["x-kubernetes-preserve-unknown-fields"] = True
-    properties["status"].pop("required", None)
+        properties["status"] = _open_ended({"type": "object", "description": properties["status"]["description"]})
     return schema
+
+
+def _open_ended(schema: Schema) -> Schema:
+    """A schema that keeps fields it does not list, at every depth: KServe's status may hold more than we document."""
+    result = dict(schema)
+    if "properties" in schema:
+        result["properties"] = {name: _open_ended(item) for name, item in schema["properties"].items()}
+    for key in ("items", "additionalProperties"):
+        if key in schema:
+            result[key] = _open_ended(schema[key])
+    if schema["type"] == "object" and "additionalProperties" not in schema:
+        result["x-kubernetes-preserve-unknown-fields"] = True
+    return result
 
 
 def crd(kind: Kind) -> dict[str, Any]:

@@ -27,7 +27,9 @@ class SupportedModelFormat(KubernetesModel):
         default=None, description="Whether the runtime may be chosen for models that name no runtime."
     )
     priority: Int32 | None = Field(
-        default=None, description="The runtime with the highest priority is chosen; a set one wins over none.", ge=1
+        default=None,
+        description="The runtime with the highest priority is chosen; a set one wins over none.",
+        json_schema_extra={"minimum": 1},
     )
 
 

@@ -8,7 +8,13 @@ from haizen_operator.api.annotations import annotation_problems
 from haizen_operator.api.crd import KINDS, Kind, kind_schema, types_of
 from haizen_operator.api.problem import Problem
 from haizen_operator.api.rules import RULES, TRANSITIONS
-from haizen_operator.api.structure import Visit, structural_problems, unknown_field_problems, visits
+from haizen_operator.api.structure import (
+    Visit,
+    structural_problems,
+    unknown_field_problems,
+    visits,
+    without_nulls,
+)
 
 __all__ = ["Problem", "admission_problems", "pass_through_problems", "unknown_fields", "validate_manifest"]
 
@@ -71,7 +77,7 @@ def _kind_of(obj: Any) -> tuple[Kind | None, list[Problem]]:
 
 
 def _visits(kind: Kind, obj: dict[str, Any]) -> list[Visit]:
-    return list(visits(_schema(kind), {key: value for key, value in obj.items() if key != "status"}))
+    return list(visits(_schema(kind), without_nulls({key: value for key, value in obj.items() if key != "status"})))
 
 
 def _broken_rules(kind: Kind, visited: list[Visit]) -> list[Problem]:
@@ -92,5 +98,5 @@ def _broken_transitions(kind: Kind, obj: dict[str, Any], previous: dict[str, Any
     return [
         Problem(f"spec{rule.field}", rule.message)
         for rule in TRANSITIONS
-        if rule.type in types and not rule.allows(obj["spec"], previous["spec"])
+        if rule.type in types and not rule.allows(without_nulls(obj["spec"]), without_nulls(previous["spec"]))
     ]
