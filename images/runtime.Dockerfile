@@ -1,41 +1,47 @@
 # The model server. Any Debian-based image with Python 3.11 or newer and ca-certificates can be the base.
 ARG BASE=python:3.12-slim
 
-# What haizen depends on, from the lock file: this layer is made anew only when the lock file changes.
-FROM ${BASE} AS dependencies
+# uv and hatchling, which no image keeps.
+FROM ${BASE} AS tools
 ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
     UV_PYTHON_DOWNLOADS=never \
-    UV_LINK_MODE=copy \
-    UV_NO_CACHE=1 \
-    UV_PROJECT_ENVIRONMENT=/opt/haizen/venv \
     PYC_INVALIDATION_MODE=UNCHECKED_HASH
 RUN python3 -m venv /opt/tools && /opt/tools/bin/pip install --quiet --no-cache-dir uv hatchling
 WORKDIR /src
-COPY pyproject.toml uv.lock ./
-ARG EXTRAS="runtime sklearn xgboost lightgbm onnx"
-RUN python3 -m venv --without-pip /opt/haizen/venv \
-    && /opt/tools/bin/uv sync --quiet --frozen --no-dev --no-install-project --compile-bytecode \
-       $(for extra in ${EXTRAS}; do echo "--extra ${extra}"; done)
 
-# haizen itself, a thin layer of its own.
-FROM dependencies AS package
-COPY README.md LICENSE ./
+# What the lock file says for these extras; a change elsewhere in pyproject.toml gives the same list.
+FROM tools AS requirements
+ARG EXTRAS="runtime sklearn xgboost lightgbm onnx"
+COPY pyproject.toml uv.lock ./
+RUN /opt/tools/bin/uv export --quiet --frozen --no-dev --no-emit-project --no-header --output-file /requirements.txt \
+    $(for extra in ${EXTRAS}; do echo "--extra ${extra}"; done)
+
+# haizen itself, a thin layer.
+FROM tools AS package
+RUN python3 -m venv --without-pip /opt/haizen/venv
+COPY pyproject.toml README.md LICENSE ./
 COPY operator operator
 COPY runtime runtime
 COPY cli cli
 RUN /opt/tools/bin/uv build --quiet --wheel --no-build-isolation --python /opt/tools/bin/python --out-dir /dist \
-    && /opt/tools/bin/uv pip install --quiet --no-deps --compile-bytecode \
+    && /opt/tools/bin/uv pip install --quiet --no-cache --no-deps --compile-bytecode \
        --python /opt/haizen/venv/bin/python --target /opt/haizen/app /dist/*.whl
 
 FROM ${BASE}
-# lightgbm's wheel needs libgomp. Official Python images come without compiled standard library, which costs a cold
-# start a third of a second, since the container's user cannot write it either.
+# lightgbm's wheel needs libgomp. Official Python images come without a compiled standard library, which would cost
+# every cold start a third of a second, since the container's user cannot write it either.
 RUN apt-get update -qq \
     && apt-get install -qq -y --no-install-recommends libgomp1 \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt \
     && python3 -m compileall -q -x '/(test|tests|idlelib|lib2to3|site-packages|dist-packages)/' \
        "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
-COPY --from=dependencies /opt/haizen/venv /opt/haizen/venv
+COPY --from=requirements /requirements.txt /opt/haizen/requirements.txt
+# uv is only lent to this step, so that what it installs is a layer of the image and not copied from a stage.
+RUN --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
+    export SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt PYC_INVALIDATION_MODE=UNCHECKED_HASH \
+    && python3 -m venv --without-pip /opt/haizen/venv \
+    && /opt/tools/bin/uv pip install --quiet --no-cache --require-hashes --compile-bytecode \
+       --python /opt/haizen/venv/bin/python -r /opt/haizen/requirements.txt
 COPY --from=package /opt/haizen/app /opt/haizen/app
 ENV PATH=/opt/haizen/app/bin:/opt/haizen/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONPATH=/opt/haizen/app \
