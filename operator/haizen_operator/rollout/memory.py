@@ -83,9 +83,9 @@ def _existing(memory: Memory, live: Service, history: History) -> Memory:
 
 
 def _was_ready(revision: Revision, live: Service, history: History) -> bool:
-    """Whether a revision is not newer than the latest ready one, which only moves forward."""
-    if not live.latest_ready:
-        return False
+    """Whether a revision is Ready, or not newer than the latest ready one, which only moves forward."""
+    if revision.ready or not live.latest_ready:
+        return revision.ready
     latest = history.get(live.latest_ready)
     return latest is None or revision.order <= latest.order
 
