@@ -1,7 +1,7 @@
 """gs:// through STORAGE_EMULATOR_HOST, Google's own variable for a server that stands in for theirs."""
 
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 from xml.sax.saxutils import escape
 
 import pytest
@@ -12,6 +12,10 @@ from haizen_runtime.storage import DownloadError, Limits, fetch
 OBJECTS = {"models/iris/model.bin": b"m" * 300_000, "models/iris/sub/a b.txt": b"x", "models/iris2/other": b"y"}
 
 
+def etag(content: bytes) -> str:
+    return str(Served(content).etag)
+
+
 @pytest.fixture
 def bucket(server: FaultyServer) -> FaultyServer:
     """The bucket ``bkt`` over the XML interface: a listing and objects with ETags."""
@@ -19,7 +23,7 @@ def bucket(server: FaultyServer) -> FaultyServer:
     def listing(seen: Seen) -> tuple[int, dict[str, str], bytes]:
         prefix = parse_qs(urlsplit(seen.path).query).get("prefix", [""])[0]
         rows = "".join(
-            f"<Contents><Key>{escape(key)}</Key><Size>{len(content)}</Size><ETag>{server.files['/bkt/' + key].etag}</ETag>"
+            f"<Contents><Key>{escape(key)}</Key><Size>{len(content)}</Size><ETag>{etag(content)}</ETag>"
             "<LastModified>2024-01-01T00:00:00.000Z</LastModified></Contents>"
             for key, content in OBJECTS.items()
             if key.startswith(prefix)
@@ -29,7 +33,7 @@ def bucket(server: FaultyServer) -> FaultyServer:
 
     for key, content in OBJECTS.items():
         served = Served(content, headers={"Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT"})
-        server.files[f"/bkt/{key}"] = server.files[f"/bkt/{key.replace(' ', '%20')}"] = served
+        server.files[f"/bkt/{quote(key, safe='')}"] = served
     server.dynamic["/bkt?"] = listing
     return server
 
@@ -44,7 +48,7 @@ def bucket(server: FaultyServer) -> FaultyServer:
 def test_objects_and_prefixes(
     bucket: FaultyServer, tmp_path: Path, quick: Limits, uri: str, expected: dict[str, bytes]
 ) -> None:
-    bucket.files["/bkt/models/iris/model.bin"].faults = ["ok", "ok", "cut", "503"]
+    bucket.files[f"/bkt/{quote('models/iris/model.bin', safe='')}"].faults = ["ok", "ok", "cut", "503"]
 
     place = fetch(uri, tmp_path / "m", environ={"STORAGE_EMULATOR_HOST": bucket.url}, limits=quick)
 
