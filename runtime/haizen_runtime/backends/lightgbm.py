@@ -65,5 +65,5 @@ def load(path: Path, options: LoadOptions) -> LightGBMBackend:
         complete = b"\nend of trees" in file.read()
     if not head.startswith(b"tree") or not complete:
         raise ModelLoadFailed(f"{path.name} is not a complete LightGBM text model.")
-    booster = lightgbm.Booster(model_file=str(path), params={"verbosity": -1})
+    booster = lightgbm.Booster(model_file=str(path))
     return LightGBMBackend(booster, options.threads or usable_cpus())

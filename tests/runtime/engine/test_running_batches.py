@@ -111,7 +111,8 @@ def test_what_may_share_a_batch(other: InferenceRequest, same: bool) -> None:
 
 
 TWO = ModelMetadata(
-    "onnx", (TensorMetadata("a", "FP32", (-1, 2)), TensorMetadata("b", "INT64", (-1,))), (TensorMetadata("y", "FP32", (-1,)),)
+    "onnx", (TensorMetadata("a", "FP32", (-1, 2)), TensorMetadata("b", "INT64", (-1,))),
+    (TensorMetadata("y", "FP32", (-1,)),),
 )  # fmt: skip
 
 
@@ -124,8 +125,8 @@ def named(**shapes: tuple[str, tuple[int, ...]]) -> InferenceRequest:
     [
         pytest.param(named(a=("FP32", (1, 2))), 'Input "b" is missing; the model takes a, b', id="missing"),
         pytest.param(named(a=("FP32", (1, 2)), c=("INT64", (1,))), 'Input "c" does not exist', id="unknown"),
-        pytest.param(named(a=("FP64", (1, 2)), b=("INT64", (1,))), '"a" has datatype FP64; the model expects FP32', id="type"),
-        pytest.param(named(a=("FP32", (1, 3)), b=("INT64", (1,))), r"shape \[1, 3\]; the model expects \[-1, 2\]", id="shape"),
+        pytest.param(named(a=("FP64", (1, 2)), b=("INT64", (1,))), 'datatype FP64; the model expects FP32', id="type"),
+        pytest.param(named(a=("FP32", (1, 3)), b=("INT64", (1,))), r"the model expects \[-1, 2\]", id="shape"),
         pytest.param(named(a=("FP32", (2,)), b=("INT64", (1,))), r"shape \[2\]; the model expects", id="rank"),
         pytest.param(named(a=("FP32", (2, 2)), b=("INT64", (1,))), '"a" has 2 rows', id="rows-differ"),
         pytest.param(named(a=("FP32", (0, 2)), b=("INT64", (0,))), "0 rows", id="no-rows"),

@@ -24,7 +24,8 @@ ONE_NAMED = ModelMetadata("onnx", (TensorMetadata("image", "FP32", (-1, 2)),), (
         pytest.param(MATRIX, {"instances": [[1, 2], [3, 4]]}, {"input-0": ("INT64", [[1, 2], [3, 4]])}, id="integers"),
         pytest.param(MATRIX, {"instances": [[1.5, 2]]}, {"input-0": ("FP64", [[1.5, 2]])}, id="floats"),
         pytest.param(MATRIX, {"inputs": [[1.5, 2]]}, {"input-0": ("FP64", [[1.5, 2]])}, id="inputs-means-the-same"),
-        pytest.param(MATRIX, {"instances": [{"p": 1, "q": 2.5}]}, {"p": ("INT64", [1]), "q": ("FP64", [2.5])}, id="columns"),
+        pytest.param(MATRIX, {"instances": [{"p": 1, "q": 2.5}]}, {"p": ("INT64", [1]), "q": ("FP64", [2.5])},
+                     id="columns"),
         pytest.param(TEXT, {"instances": ["hello"]}, {"input-0": ("BYTES", [b"hello"])}, id="texts"),
         pytest.param(ONE_NAMED, {"instances": [[1, 2]]}, {"image": ("FP32", [[1, 2]])}, id="the-models-own-datatype"),
         pytest.param(

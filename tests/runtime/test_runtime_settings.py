@@ -1,0 +1,80 @@
+"""Arguments and environment to settings."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from haizen_runtime.protocol.errors import InvalidConfiguration
+from haizen_runtime.settings import Settings, help_text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "expected"),
+    [
+        pytest.param(["--model_name=a"], {}, {"model_name": "a"}, id="underscores"),
+        pytest.param(["--model-name=a"], {}, {"model_name": "a"}, id="dashes"),
+        pytest.param(["--model-name", "a"], {}, {"model_name": "a"}, id="two-words"),
+        pytest.param(["--allow_code"], {}, {"allow_code": True}, id="flag"),
+        pytest.param(["--allow_code=false"], {"HAIZEN_ALLOW_CODE": "true"}, {"allow_code": False}, id="argument-wins"),
+        pytest.param(["--allow-code", "--http-port=1"], {}, {"allow_code": True, "http_port": 1}, id="flag-then-more"),
+        pytest.param([], {"HAIZEN_HTTP_PORT": "9"}, {"http_port": 9}, id="environment"),
+        pytest.param([], {"STORAGE_URI": "s3://b/m"}, {"storage_uri": "s3://b/m"}, id="storage-uri"),
+        pytest.param(["--max_batch_delay_seconds=0.01"], {}, {"max_batch_delay_seconds": 0.01}, id="number"),
+        pytest.param(["--nthread=3"], {}, {"threads": 3}, id="kserves-nthread"),
+        pytest.param(["--model_dir=/a=b"], {}, {"model_dir": "/a=b"}, id="equals-in-a-value"),
+    ],
+)
+def test_reads(arguments: list[str], environment: dict[str, str], expected: dict[str, Any]) -> None:
+    settings, warnings = Settings.parse(arguments, environment)
+    assert {name: getattr(settings, name) for name in expected} == expected
+    assert warnings == []
+
+
+def test_what_only_kserves_server_knows_is_a_warning() -> None:
+    _, warnings = Settings.parse(["--workers=2", "--enable_docs_url", "--grpc_port", "8081"], {})
+    assert [warning.split()[0] for warning in warnings] == ["--workers", "--enable_docs_url", "--grpc_port"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        pytest.param(["--modelname=a"], "did you mean --model_name?", id="typo"),
+        pytest.param(["serve-it"], "arguments have the form --name=value", id="no-dashes"),
+        pytest.param(["--http_port"], "needs a value", id="no-value"),
+        pytest.param(["--http_port=70000"], "between 0 and 65535", id="port"),
+        pytest.param(["--http_port=1.5"], "whole number", id="fraction"),
+        pytest.param(["--allow_code=perhaps"], "true or false", id="boolean"),
+        pytest.param(["--queue_limit=0"], "1 or more", id="queue"),
+        pytest.param(["--drain_timeout_seconds=nan"], "0 or more", id="nan"),
+        pytest.param(["--batch_place=moon"], "auto, loop, thread", id="choice"),
+        pytest.param(["--model_name=a/b"], "part of a URL", id="name"),
+    ],
+)
+def test_refuses_in_one_line(arguments: list[str], says: str) -> None:
+    with pytest.raises(InvalidConfiguration) as raised:
+        Settings.parse(arguments, {})
+    assert says in raised.value.message
+    assert "\n" not in raised.value.message
+
+
+def test_help_names_every_setting_with_its_text() -> None:
+    text = help_text()
+    for field in fields(Settings):
+        assert f"  --{field.name}" in text
+    assert "finish" not in text
+    assert "\n      The name in the URLs." in text
+
+
+def test_the_start_imports_no_model_library() -> None:
+    code = (
+        "import sys, haizen_runtime.serving\n"
+        "heavy = {'numpy', 'sklearn', 'fastapi', 'pydantic', 'onnxruntime', 'grpc', 'prometheus_client', 'httpx'}\n"
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
