@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 
 @dataclass
@@ -98,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(seen)
 
     def _answer(self, seen: Seen) -> None:
-        path = self.path.partition("?")[0]
+        path = unquote(self.path.partition("?")[0])
         if path in self.state.redirects:
             return self._plain(302, {"Location": self.state.redirects[path]})
         for prefix, answer in self.state.dynamic.items():
