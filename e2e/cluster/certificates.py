@@ -14,6 +14,18 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from e2e.cluster import settings
 
 _LIFETIME = timedelta(days=365)
+# Python 3.13 refuses an authority that does not say it may sign certificates.
+_CA_USAGE = x509.KeyUsage(
+    digital_signature=True,
+    key_cert_sign=True,
+    crl_sign=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
 _PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 # file name -> (organization, common name, DNS names and addresses)
@@ -68,6 +80,7 @@ def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
         _builder(name, name, key)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(_CA_USAGE, critical=True)
         .sign(key, hashes.SHA256())
     )
 
