@@ -1,5 +1,6 @@
 """The seam between operator and runtime: what the operator writes into a pod, the runtime understands."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from haizen_operator.runtimes import load_builtin_runtimes
 from haizen_operator.selection import select_runtime
 from haizen_runtime.protocol.errors import InvalidConfiguration
 from haizen_runtime.settings import Settings
+from haizen_runtime.storage.download import run_download
 
 RUNTIMES = [ClusterServingRuntime.from_manifest(it) for it in load_builtin_runtimes("registry.example/haizen:1")]
 
@@ -61,3 +63,28 @@ def test_an_argument_nobody_knows_is_a_clear_error() -> None:
     (server,) = pod("sklearn", args=["--modle_name=x"])["containers"]
     with pytest.raises(InvalidConfiguration, match="did you mean --model_name"):
         parse(server)
+
+
+def test_the_init_container_of_a_foreign_server_downloads(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "weights.bin").write_bytes(b"weights")
+    runtime = ClusterServingRuntime.from_manifest(
+        {
+            "metadata": {"name": "foreign"},
+            "spec": {
+                "supportedModelFormats": [{"name": "x", "autoSelect": True}],
+                "containers": [{"name": "kserve-container", "image": "server:1"}],
+            },
+        }
+    )
+    uris = [{"uri": f"file://{tmp_path}/store", "mountPath": f"{tmp_path}/models/{name}"} for name in ("a", "b")]
+    predictor = {"model": {"modelFormat": {"name": "x"}}, "storageUris": uris}
+    isvc = InferenceService.from_manifest({"metadata": {"name": "iris"}, "spec": {"predictor": predictor}})
+    service = make_predictor_service(isvc, select_runtime(isvc, [], [runtime]), OperatorConfig())
+    (init,) = service["spec"]["template"]["spec"]["initContainers"]
+    command, *arguments = init["args"]
+    assert (init["command"], command) == (["haizen-runtime"], "download")
+    environment = {"HAIZEN_TERMINATION_LOG": str(tmp_path / "termination-log")}
+    assert run_download(arguments, environment) == 0
+    for name in ("a", "b"):
+        assert (tmp_path / "models" / name / "weights.bin").read_bytes() == b"weights"

@@ -23,14 +23,12 @@ def keep_running_initializer(service: Mapping[str, Any], live: Mapping[str, Any]
     images = [
         container.get("image")
         for container in (template.get("spec") or {}).get("initContainers") or []
-        if str(container.get("name")).startswith(CONTAINER_STORAGE_INITIALIZER)
+        if container.get("name") == CONTAINER_STORAGE_INITIALIZER
     ]
-    if recorded is None or len(set(images)) != 1 or recorded == template_hash(wanted):
+    if recorded is None or len(images) != 1 or recorded == template_hash(wanted):
         return dict(service)
     containers = [
-        {**container, "image": images[0]}
-        if str(container.get("name")).startswith(CONTAINER_STORAGE_INITIALIZER)
-        else container
+        {**container, "image": images[0]} if container.get("name") == CONTAINER_STORAGE_INITIALIZER else container
         for container in wanted["spec"].get("initContainers") or []
     ]
     kept = {**wanted, "spec": {**wanted["spec"], "initContainers": containers}}

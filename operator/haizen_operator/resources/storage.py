@@ -51,7 +51,7 @@ def attach_storage(
     *,
     server_downloads: bool,
 ) -> dict[str, Any]:
-    """The pod with its model: volumes, mounts, environment and, for foreign servers, init containers.
+    """The pod with its model: volumes, mounts, environment and, for foreign servers, an init container.
 
     ``server_downloads`` says that the server fetches STORAGE_URI itself. Raises ``ResourceError`` for a source that
     cannot be fetched.
@@ -82,11 +82,8 @@ def attach_storage(
         return _with_server_download(pod, downloads, env, credential_mounts)
     shared = model_mount | ({"readOnly": True} if read_only else {})
     pod = _mounted(pod, [*volumes, *credential_volumes, {"name": _VOLUME_TMP, "emptyDir": {}}], [shared, *mounts])
-    initializers = [
-        _initializer(number, source, env, [model_mount, *credential_mounts], config)
-        for number, source in enumerate(downloads, start=1)
-    ]
-    return {**pod, "initContainers": [*initializers, *(pod.get("initContainers") or [])]}
+    initializer = _initializer(downloads, env, [model_mount, *credential_mounts], config)
+    return {**pod, "initContainers": [initializer, *(pod.get("initContainers") or [])]}
 
 
 def model_sources(isvc: InferenceService, access: StorageAccess) -> tuple[list[Source], list[dict[str, Any]]]:
@@ -260,19 +257,15 @@ def _with_server_download(
 
 
 def _initializer(
-    number: int,
-    source: Source,
-    env: list[dict[str, Any]],
-    mounts: list[dict[str, Any]],
-    config: OperatorConfig,
+    downloads: list[Source], env: list[dict[str, Any]], mounts: list[dict[str, Any]], config: OperatorConfig
 ) -> dict[str, Any]:
     settings = config.initializer
-    name = CONTAINER_STORAGE_INITIALIZER if number == 1 else f"{CONTAINER_STORAGE_INITIALIZER}-{number}"
+    pairs = [text for source in downloads for text in (source.uri, source.mount_path)]
     return {
-        "name": name,
+        "name": CONTAINER_STORAGE_INITIALIZER,
         "image": config.runtime_image,
         "command": ["haizen-runtime"],
-        "args": ["download", source.uri, source.mount_path],
+        "args": ["download", *pairs],
         "env": [{"name": "HOME", "value": TMP_DIR}, *env],
         "resources": {
             "requests": {"cpu": settings.cpu_request, "memory": settings.memory_request},

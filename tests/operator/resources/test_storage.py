@@ -113,8 +113,8 @@ def test_several_uris_for_our_server() -> None:
 def test_several_uris_for_a_foreign_server() -> None:
     uris = [{"uri": "s3://b/a", "mountPath": "/mnt/m/a"}, {"uri": "s3://b/b", "mountPath": "/mnt/m/b"}]
     pod = attach({"model": MODEL, "storageUris": uris}, ours=False)
-    assert [it["name"] for it in pod["initContainers"]] == ["storage-initializer", "storage-initializer-2"]
-    assert [it["args"][1:] for it in pod["initContainers"]] == [["s3://b/a", "/mnt/m/a"], ["s3://b/b", "/mnt/m/b"]]
+    (init,) = pod["initContainers"]
+    assert init["args"] == ["download", "s3://b/a", "/mnt/m/a", "s3://b/b", "/mnt/m/b"]
     assert server(pod)["volumeMounts"][0]["mountPath"] == "/mnt/m"
 
 
