@@ -112,6 +112,7 @@ class _View:
             live is not None
             and traffic is not None
             and not traffic.hold
+            and traffic.reason is not TrafficReason.WAITING_FOR_REVISION
             and same_targets(live.targets, traffic.targets)
         )
         self.observed = self.template_observed and self.traffic_applied and live is not None and live.observed

@@ -39,7 +39,10 @@ def pod(
                 {
                     "name": "kserve-container",
                     "image": "registry.example/model:v2",
-                    "resources": {"limits": {"memory": "512Mi", "nvidia.com/gpu": "1"}, "requests": {"cpu": "500m", "memory": "512Mi"}},
+                    "resources": {
+                        "limits": {"memory": "512Mi", "nvidia.com/gpu": "1"},
+                        "requests": {"cpu": "500m", "memory": "512Mi"},
+                    },
                     "readinessProbe": {"httpGet": {"path": "/v2/health/ready", "port": 8080}},
                 },
                 {"name": "queue-proxy", "image": "gcr.io/knative/queue", "resources": {"requests": {"cpu": "25m"}}},
@@ -57,17 +60,41 @@ def pod(
     }
 
 
-def waiting(reason: str, message: str = "", name: str = "kserve-container", last: dict[str, Any] | None = None) -> dict[str, Any]:
-    state: dict[str, Any] = {"name": name, "ready": False, "restartCount": 3 if last else 0, "state": {"waiting": {"reason": reason, "message": message}}}
+def waiting(
+    reason: str, message: str = "", name: str = "kserve-container", last: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    state: dict[str, Any] = {
+        "name": name,
+        "ready": False,
+        "restartCount": 3 if last else 0,
+        "state": {"waiting": {"reason": reason, "message": message}},
+    }
     return {**state, "lastState": {"terminated": last}} if last else state
 
 
 def ended(code: int, reason: str = "Error", message: str = "", name: str = "kserve-container") -> dict[str, Any]:
-    return {"name": name, "ready": False, "restartCount": 0, "state": {"terminated": {"exitCode": code, "reason": reason, "message": message}}}
+    return {
+        "name": name,
+        "ready": False,
+        "restartCount": 0,
+        "state": {"terminated": {"exitCode": code, "reason": reason, "message": message}},
+    }
 
 
-def running(since: str, name: str = "kserve-container", *, ready: bool = False, restarts: int = 0, last: dict[str, Any] | None = None) -> dict[str, Any]:
-    found: dict[str, Any] = {"name": name, "ready": ready, "restartCount": restarts, "state": {"running": {"startedAt": since}}}
+def running(
+    since: str,
+    name: str = "kserve-container",
+    *,
+    ready: bool = False,
+    restarts: int = 0,
+    last: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "name": name,
+        "ready": ready,
+        "restartCount": restarts,
+        "state": {"running": {"startedAt": since}},
+    }
     return {**found, "lastState": {"terminated": last}} if last else found
 
 
@@ -119,7 +146,10 @@ def test_a_failing_pod(made: dict[str, Any], reason: Reason, words: str, code: i
 
 WAITS = [
     ("a pod that is set up", pod(waiting("ContainerCreating"))),
-    ("a model that is downloaded", pod(waiting("PodInitializing"), init=(running(ago(minutes=9), "storage-initializer"),))),
+    (
+        "a model that is downloaded",
+        pod(waiting("PodInitializing"), init=(running(ago(minutes=9), "storage-initializer"),)),
+    ),
     ("a server that starts", pod(running(ago(seconds=20)), running(ago(seconds=20), "queue-proxy"))),
     ("a gated pod", pod(conditions=({"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"},))),
 ]
@@ -221,7 +251,11 @@ SECRETS = [
 @pytest.mark.parametrize("text", SECRETS)
 def test_no_secret_reaches_a_message(text: str) -> None:
     assert "PLANTED" not in redact(text)
-    for made in (pod(ended(1, message=text)), pod(waiting("ErrImagePull", text)), pod(ended(3, message=confession("ModelLoadFailed", text, 3)))):
+    for made in (
+        pod(ended(1, message=text)),
+        pod(waiting("ErrImagePull", text)),
+        pod(ended(3, message=confession("ModelLoadFailed", text, 3))),
+    ):
         found = diagnose([made], now=NOW)
         assert found is not None
         assert "PLANTED" not in found.message
@@ -240,6 +274,13 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
-@given(st.fixed_dictionaries({"metadata": st.just({"name": "x"}), "status": st.dictionaries(st.sampled_from(["conditions", "containerStatuses", "phase", "reason"]), JSON)}))
+@given(
+    st.fixed_dictionaries(
+        {
+            "metadata": st.just({"name": "x"}),
+            "status": st.dictionaries(st.sampled_from(["conditions", "containerStatuses", "phase", "reason"]), JSON),
+        }
+    )
+)
 def test_an_odd_pod_never_raises(made: dict[str, Any]) -> None:
     diagnose([made], now=NOW)
