@@ -73,6 +73,7 @@ class LocalServer:
         self._server.should_exit = True
         if self._task is not None:
             await self._task
+        self._listener.close()
 
 
 def listen(host: str, port: int | None) -> socket.socket:
