@@ -219,23 +219,31 @@ def _claim_mounts(claims: list[Source], read_only: bool) -> tuple[list[dict[str,
 
 
 def _mounted(pod: Mapping[str, Any], volumes: list[dict[str, Any]], mounts: list[dict[str, Any]]) -> dict[str, Any]:
-    """The pod with the volumes, mounted into the server and a collocated transformer."""
-    known = {volume.get("name") for volume in pod.get("volumes") or []}
+    """The pod with the volumes, mounted into the server and a collocated transformer.
+
+    A volume that the runtime had at one of the paths, and that nothing mounts any more, goes: Knative refuses it.
+    """
     containers = []
     for container in pod["containers"]:
         if container.get("name") in (CONTAINER_PREDICTOR, CONTAINER_TRANSFORMER):
             container = _with_mounts(container, mounts)
         containers.append(container)
+    replaced = _mounted_names(pod["containers"]) - _mounted_names([*containers, *(pod.get("initContainers") or [])])
+    present = [volume for volume in pod.get("volumes") or [] if volume.get("name") not in replaced]
+    known = {volume.get("name") for volume in present}
     fresh = [volume for volume in volumes if volume["name"] not in known]
-    return {**pod, "containers": containers, "volumes": [*(pod.get("volumes") or []), *fresh]}
+    return {**pod, "containers": containers, "volumes": [*present, *fresh]}
+
+
+def _mounted_names(containers: list[dict[str, Any]]) -> set[Any]:
+    return {mount.get("name") for container in containers for mount in container.get("volumeMounts") or []}
 
 
 def _with_mounts(container: Mapping[str, Any], mounts: list[dict[str, Any]]) -> dict[str, Any]:
-    """The container with the mounts; one that it has at the same path gives way to a claim, and stays otherwise."""
-    claimed = {mount["mountPath"] for mount in mounts if mount["name"].startswith(VOLUME_PVC)}
-    present = [mount for mount in container.get("volumeMounts") or [] if mount.get("mountPath") not in claimed]
-    taken = {mount.get("mountPath") for mount in present}
-    return {**container, "volumeMounts": [*present, *(it for it in mounts if it["mountPath"] not in taken)]}
+    """The container with the mounts, in place of what it has at the same paths."""
+    taken = {mount["mountPath"] for mount in mounts}
+    present = [mount for mount in container.get("volumeMounts") or [] if mount.get("mountPath") not in taken]
+    return {**container, "volumeMounts": [*present, *mounts]}
 
 
 def _with_server_download(

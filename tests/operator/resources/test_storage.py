@@ -125,6 +125,17 @@ def test_a_custom_containers_uri_is_fetched_and_replaced_by_the_path() -> None:
     assert pod["initContainers"][0]["args"] == ["download", "gs://b/m", "/mnt/models"]
 
 
+@pytest.mark.parametrize(
+    ("uri", "volume"), [("s3://b/m", "kserve-provision-location"), ("pvc://c/m", "kserve-pvc-source")]
+)
+def test_what_a_runtime_had_at_the_models_path_gives_way(uri: str, volume: str) -> None:
+    container = {"name": "kserve-container", "volumeMounts": [{"name": "old", "mountPath": "/mnt/models"}]}
+    pod = {"containers": [container], "volumes": [{"name": "old", "emptyDir": {}}]}
+    found = attach_storage(pod, service(stored(uri)), NO_ACCESS, CONFIG, server_downloads=True)
+    assert [it["name"] for it in found["volumes"]] == [volume]
+    assert [it["name"] for it in server(found)["volumeMounts"]] == [volume]
+
+
 def test_no_storage_no_volumes() -> None:
     assert attach({"model": MODEL}) == {"containers": [{"name": "kserve-container", "env": []}, {"name": "other"}]}
 
