@@ -20,9 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
     if argv[:1] == ["download"]:
-        from haizen_runtime.storage.command import main as download
+        from haizen_runtime.storage.download import run_download
 
-        return int(download(argv[1:]))
+        return run_download(argv[1:], os.environ)
     if argv[:1] == ["serve"]:
         del argv[0]
     if any(argument in ("--help", "-h") for argument in argv):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -43,21 +42,15 @@ def model_from_settings(settings: Settings, environment: Mapping[str, str]) -> M
 def downloads(settings: Settings, environment: Mapping[str, str]) -> list[tuple[str, Path]]:
     """What to fetch and where to, from --storage_uri (STORAGE_URI) and HAIZEN_STORAGE_URIS."""
     pairs = [(settings.storage_uri, Path(settings.model_dir))] if settings.storage_uri else []
-    text = environment.get("HAIZEN_STORAGE_URIS")
-    if not text:
+    if not environment.get("HAIZEN_STORAGE_URIS"):
         return pairs
-    wrong = 'HAIZEN_STORAGE_URIS must be a JSON list of {"uri": ..., "mountPath": ...}.'
+    from haizen_runtime.storage.download import storage_uris
+    from haizen_runtime.storage.errors import DownloadError
+
     try:
-        items = json.loads(text)
-    except ValueError:
-        raise InvalidConfiguration(wrong) from None
-    if not isinstance(items, list):
-        raise InvalidConfiguration(wrong)
-    for item in items:
-        if not isinstance(item, dict) or not isinstance(item.get("uri"), str):
-            raise InvalidConfiguration(wrong)
-        pairs.append((item["uri"], Path(str(item.get("mountPath") or settings.model_dir))))
-    return pairs
+        return pairs + [(uri, Path(folder)) for uri, folder in storage_uris(environment)]
+    except DownloadError as error:
+        raise _start_error(error.reason, str(error)) from error
 
 
 def _loader(
