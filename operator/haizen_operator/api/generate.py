@@ -50,7 +50,9 @@ def render() -> dict[str, str]:
 def main(arguments: list[str] | None = None) -> int:
     """Write the files, or with ``--check`` fail where one is missing or stale."""
     parser = argparse.ArgumentParser(prog="python -m haizen_operator.api.generate", description=__doc__)
-    parser.add_argument("folders", nargs="*", type=Path, default=_FOLDERS, help="where the files are (crds/, the chart)")
+    parser.add_argument(
+        "folders", nargs="*", type=Path, default=_FOLDERS, help="where the files are (crds/ and the chart)"
+    )
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a file is stale")
     options = parser.parse_args(arguments)
     files = render()

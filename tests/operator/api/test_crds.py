@@ -34,7 +34,7 @@ def test_a_stale_and_a_missing_file_are_noticed(tmp_path: Path, capsys: pytest.C
     (tmp_path / FILES[1].name).unlink()
 
     assert generate.main(["--check", str(tmp_path)]) == 1
-    assert f"stale: {FILES[1].name}, {FILES[0].name}" in capsys.readouterr().err
+    assert f"stale: {tmp_path / FILES[1].name}, {tmp_path / FILES[0].name};" in capsys.readouterr().err
     assert (tmp_path / FILES[0].name).read_text() == "stale"
 
 
