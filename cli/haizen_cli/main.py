@@ -57,6 +57,9 @@ def run(
         ),
     ] = None,
     watch: Annotated[bool, typer.Option(help="Roll over when a file is edited.")] = True,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Fetch models anew instead of using earlier copies.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every line that the runtimes write.")] = False,
 ) -> None:
     """Serve the InferenceServices of YAML files on this machine, without a cluster.
@@ -67,7 +70,9 @@ def run(
     """
     from haizen_cli.run.command import run as serve
 
-    code = asyncio.run(serve(files, host=host, port=port, watch=watch, verbose=verbose, out=_out(), log=_log()))
+    code = asyncio.run(
+        serve(files, host=host, port=port, watch=watch, refresh=refresh, verbose=verbose, out=_out(), log=_log())
+    )
     raise typer.Exit(code)
 
 

@@ -27,7 +27,15 @@ INTERRUPTED = 130
 
 
 async def run(
-    files: Sequence[str], *, host: str, port: int | None, watch: bool, verbose: bool, out: Console, log: Console
+    files: Sequence[str],
+    *,
+    host: str,
+    port: int | None,
+    watch: bool,
+    refresh: bool,
+    verbose: bool,
+    out: Console,
+    log: Console,
 ) -> int:
     """Serve until Ctrl-C or SIGTERM; returns the exit code.
 
@@ -40,7 +48,9 @@ async def run(
     server = LocalServer(gateway, listener)
     display = Display(log, verbose=verbose)
     with tempfile.TemporaryDirectory(prefix="haizen-run-") as state:
-        places = Places(cache_folder(os.environ), Path(state))
+        # A fresh copy is this run's own; the kept one is neither used nor changed.
+        cache = Path(state) if refresh else cache_folder(os.environ)
+        places = Places(cache, Path(state))
         supervisor = Supervisor(gateway, places, display.show)
         ending = _Ending(supervisor)
         with ending.on_signals():

@@ -13,18 +13,34 @@ from rich.progress import (
     DownloadColumn,
     Progress,
     SpinnerColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TransferSpeedColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from haizen_cli.run.events import Event, OutputEvent, RevisionEvent, ServiceEvent, Stage, TrafficEvent
 
 _QUIET_LEVELS = frozenset(("debug", "info", "trace"))
 _PLAIN_LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d[T ][\d:,.Z+-]+ (DEBUG|INFO|WARNING|ERROR|CRITICAL) (.*)")
 _BUSY = frozenset((Stage.DOWNLOADING, Stage.LOADING))
+
+
+class _Transferred(DownloadColumn):
+    """The bytes of a download; nothing for a load, which counts none."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.fields["in_bytes"] else Text()
+
+
+class _Speed(TransferSpeedColumn):
+    """The speed of a download."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.fields["in_bytes"] else Text()
 
 
 class Display:
@@ -90,22 +106,25 @@ class Display:
     def _bar(self, event: RevisionEvent) -> None:
         if not self._console.is_terminal:
             return
+        key = (event.revision, event.stage)
+        if key not in self._tasks:
+            self._finish_bars(event.revision)
         if self._progress is None:
             self._progress = Progress(
                 SpinnerColumn(),
                 TextColumn("{task.description}"),
                 BarColumn(),
-                DownloadColumn(),
-                TransferSpeedColumn(),
+                _Transferred(),
+                _Speed(),
                 TimeElapsedColumn(),
                 console=self._console,
                 transient=True,
             )
             self._progress.start()
-        key = (event.revision, event.stage)
         if key not in self._tasks:
-            self._finish_bars(event.revision)
-            self._tasks[key] = self._progress.add_task(f"{event.revision} {event.stage}", total=event.total)
+            self._tasks[key] = self._progress.add_task(
+                f"{event.revision} {event.stage}", total=event.total, in_bytes=event.stage is Stage.DOWNLOADING
+            )
         if event.stage is Stage.DOWNLOADING:
             self._progress.update(self._tasks[key], completed=event.done, total=event.total)
 
@@ -143,7 +162,7 @@ def url_table(rows: list[tuple[str, str, str]]) -> Table:
     """Return the table of what can be called; each row is service, what the URL is for, URL."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("service", "by", "URL"):
-        table.add_column(heading, no_wrap=heading == "URL", overflow="fold")
+        table.add_column(heading, no_wrap=True, overflow="fold")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     return table

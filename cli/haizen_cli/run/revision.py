@@ -1,7 +1,6 @@
 """Keeps one revision running: fetch the model, start the process, restart it with backoff, drain it at the end."""
 
 import asyncio
-import contextlib
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -76,6 +75,7 @@ class RevisionRunner:
     def start(self) -> None:
         """Start to bring the revision up; the outcome is reported."""
         self._task = asyncio.create_task(self._keep_running(), name=f"revision {self.name}")
+        self._task.add_done_callback(self._ended)
 
     async def stop(self, *, drain: bool = True) -> None:
         """Answer what is in flight, then end the process. The caller has taken the traffic away before."""
@@ -85,14 +85,20 @@ class RevisionRunner:
             await upstream.drained()
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait({self._task})
         self._tell(Stage.STOPPED)
 
     def kill(self) -> None:
         """End the process at once."""
         if self._process is not None:
             self._process.kill()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Show an error of our own rather than leave the revision in silence; it ends otherwise only by ``stop``."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.failure = Failure("InternalError", f"{type(error).__name__}: {error}")
+            self._tell(Stage.FAILED, str(self.failure))
+            self._changed()
 
     async def _keep_running(self) -> None:
         failures = 0
