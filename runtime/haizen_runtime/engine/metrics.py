@@ -27,6 +27,13 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
+    def __add__(self, other: Histogram) -> Histogram:
+        """Both together; their bounds are equal."""
+        result = Histogram(self.bounds)
+        result.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
+        result.total = self.total + other.total
+        return result
+
     def cumulative(self) -> list[tuple[str, int]]:
         """Prometheus' buckets: upper bound and how many values are not above it."""
         buckets, running = [], 0

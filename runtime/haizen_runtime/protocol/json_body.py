@@ -20,7 +20,7 @@ def parse_object(body: bytes | bytearray | memoryview) -> dict[str, Any]:
     if not body:
         raise InvalidInput("The request body is empty; expected a JSON object.")
     raw = bytes(body)
-    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _depth(raw) > MAX_DEPTH:
+    if len(raw) > MAX_DEPTH and raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _depth(raw) > MAX_DEPTH:
         raise InvalidInput(f"The JSON body nests deeper than {MAX_DEPTH} levels.")
     try:
         value = orjson.loads(raw)

@@ -39,10 +39,11 @@ def decode_request(body: bytes | bytearray | memoryview, model: str, version: st
         if type(request_id) is not str:
             raise InvalidInput('Expected "id" to be a string.')
         request.id = request_id
-    parameters = _parameters(payload, "The request")
-    if parameters:
-        request.parameters = parameters
-        _apply_parameters(request, parameters)
+    if "parameters" in payload:
+        parameters = _parameters(payload, "The request")
+        if parameters:
+            request.parameters = parameters
+            _apply_parameters(request, parameters)
     outputs = payload.get("outputs")
     if outputs:
         request.outputs = _requested_outputs(outputs)

@@ -224,6 +224,7 @@ def test_histogram_counts_into_buckets() -> None:
         histogram.observe(value)
     assert histogram.cumulative() == [("1.0", 2), ("2.0", 3), ("+Inf", 4)]
     assert histogram.total == 12
+    assert (histogram + histogram).cumulative() == [("1.0", 4), ("2.0", 6), ("+Inf", 8)]
 
 
 @pytest.mark.parametrize(

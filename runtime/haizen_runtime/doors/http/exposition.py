@@ -93,6 +93,10 @@ def render(app: HttpApp) -> bytes:
 
 def _histogram(name: str, text: str, series: Iterable[tuple[str, Histogram]]) -> HistogramMetricFamily:
     family = HistogramMetricFamily(name, text, labels=("model_name",))
-    for model, histogram in series:
+    merged: dict[str, Histogram] = {}
+    for model, histogram in series:  # KServe's label is the name alone: versions of one model add up
+        known = merged.get(model)
+        merged[model] = histogram if known is None else known + histogram
+    for model, histogram in merged.items():
         family.add_metric((model,), histogram.cumulative(), histogram.total)
     return family
