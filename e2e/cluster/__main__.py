@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from e2e.cluster import binaries, cluster, images, knative, processes, settings
+from e2e.cluster import binaries, cluster, knative, processes, settings
 from e2e.cluster.go_modules import PROGRAMS
 from e2e.cluster.progress import Progress
 
@@ -58,7 +58,7 @@ def _run(command: str, progress: Progress) -> int:
             with progress.step("cluster down"):
                 cluster.down()
         case "images":
-            images.ensure_haizen_images(progress, into_cluster=cluster.is_up())
+            cluster.build_images(progress)
     return 0
 
 

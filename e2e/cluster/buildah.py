@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Mapping, Set
 from pathlib import Path
 
-from e2e.cluster import base_image, settings
+from e2e.cluster import base_image, mounts, settings
 from e2e.cluster.progress import Progress
 from e2e.cluster.shell import CommandError, run
 
@@ -21,8 +21,18 @@ def store() -> Path:
 
 def buildah(*arguments: str | Path) -> str:
     """Run buildah on our store and return what it printed."""
-    place: list[str | Path] = ["--root", store(), "--runroot", f"{settings.RUN}-buildah", "--storage-driver", "overlay"]
+    place: list[str | Path] = ["--root", store(), "--runroot", _run_folder(), "--storage-driver", "overlay"]
     return run(["buildah", *place, *arguments])
+
+
+def release() -> None:
+    """Undo the mounts that builds left behind."""
+    mounts.unmount_below(store())
+    shutil.rmtree(_run_folder(), ignore_errors=True)
+
+
+def _run_folder() -> Path:
+    return settings.RUN.with_name(f"{settings.RUN.name}-buildah")
 
 
 def build(image: str, dockerfile: Path, context: Path, arguments: Mapping[str, str]) -> str:

@@ -1,13 +1,16 @@
 """Brings the cluster up and takes it down."""
 
+import fcntl
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.cluster import (
     binaries,
+    buildah,
     certificates,
     cgroups,
     control_plane,
@@ -78,18 +81,19 @@ def up(progress: Progress | None = None) -> Cluster:
     cluster = Cluster(
         settings.kubeconfig(), f"http://{settings.NODE_ADDRESS}:{settings.EXTERNAL_PORT}", folder / "helm"
     )
-    if is_up():
-        progress.say("the cluster is up already")
-    else:
-        _bring_up(folder, progress)
-    images.ensure_haizen_images(progress)
+    with _lock():
+        if is_up():
+            progress.say("the cluster is up already")
+        else:
+            _bring_up(folder, progress)
+        images.ensure_haizen_images(progress)
     return cluster
 
 
 def _bring_up(folder: Path, progress: Progress) -> None:
     archive = images.system_archive(folder, progress)
     with progress.step("clear what an earlier cluster left"):
-        down()
+        _clear()
     with progress.step("network, certificates, configuration"):
         shutil.rmtree(settings.logs_root(), ignore_errors=True)
         network.create()
@@ -123,6 +127,17 @@ def _bring_up(folder: Path, progress: Progress) -> None:
 
 def down() -> None:
     """Stop everything of the cluster, pods included, and undo its mounts, network and cgroups."""
+    with _lock():
+        _clear()
+
+
+def build_images(progress: Progress) -> None:
+    """Build haizen's images from the working tree and give them to the cluster where it is up."""
+    with _lock():
+        images.ensure_haizen_images(progress, into_cluster=is_up())
+
+
+def _clear() -> None:
     (settings.state_root() / _READY_MARK).unlink(missing_ok=True)
     for name in _STOP_ORDER:
         processes.stop(name, patience_seconds=2 if name == "kube-apiserver" else 5)
@@ -131,6 +146,7 @@ def down() -> None:
     for folder in (settings.RUN, settings.state_root() / "kubelet", node.containerd_root()):
         mounts.unmount_below(folder)
     shutil.rmtree(settings.RUN, ignore_errors=True)
+    buildah.release()
     network.delete()
     cgroups.remove()
     node.forget_pods()
@@ -175,6 +191,15 @@ def _gets(url: str) -> bool:
     except CommandError:
         return False
     return True
+
+
+@contextmanager
+def _lock() -> Iterator[None]:
+    """One `up` or `down` at a time on this machine."""
+    settings.cache_root().mkdir(parents=True, exist_ok=True)
+    with (settings.cache_root() / "cluster.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 class _Background:
