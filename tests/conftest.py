@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+
 from tests.support.control_plane import ControlPlane, run_control_plane
 from tests.support.serving_api import ServingApi
 

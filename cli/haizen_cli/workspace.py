@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pydantic
-from haizen_operator.api.validation import validate_manifest
 
 from haizen_cli.documents import Document
 from haizen_cli.findings import Finding
 from haizen_operator import names
 from haizen_operator.api import ClusterServingRuntime, InferenceService, ServingRuntime
+from haizen_operator.api.validation import validate_manifest
 from haizen_operator.config import DEFAULT_RUNTIME_IMAGE, ConfigError, OperatorConfig
 from haizen_operator.runtimes import load_builtin_runtimes
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from tests.cli.local_run import service_yaml
 
 Haizen = Callable[..., tuple[int, str, str]]

@@ -9,9 +9,9 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from tests.cli.local_run import descendants, wait_until
 
 from haizen_cli.run.fetch import FetchError, fetch, local_folder, model_folder
+from tests.cli.local_run import descendants, wait_until
 
 BODY = os.urandom(3_000_000)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import joblib
 import pytest
+
 from tests.cli.local_run import Load, LocalRun, descendants, digit_rows, is_alive, service_yaml, wait_until
 
 PREDICT = "/v1/models/digits:predict"

@@ -3,6 +3,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+
 from e2e.cluster.archive import Program, digest_of, write_programs
 
 

@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+
 from e2e.cluster.ingress.status import make_status
 from e2e.cluster.ingress.translate import Held
 

@@ -2,6 +2,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+
 from e2e.cluster.ingress.translate import (
     Backend,
     Held,

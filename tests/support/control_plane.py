@@ -17,6 +17,7 @@ from pathlib import Path
 
 import httpx
 import yaml
+
 from e2e.cluster.binaries import ensure
 from e2e.cluster.certificates import make_certificates
 

@@ -1,0 +1,1 @@
+"""Worker processes: where model code runs that may crash, hang or leak."""

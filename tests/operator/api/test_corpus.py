@@ -1,12 +1,12 @@
 """KServe-style manifests are accepted, and nothing in them is lost."""
 
 import pytest
-from tests.operator.api.manifests import CONTAINER, CORPUS, POD_SPEC
-from tests.support.serving_api import ServingApi, refusals
 
 from haizen_operator.api import ClusterServingRuntime, InferenceService, ServingRuntime
 from haizen_operator.api.kubernetes_types import fields_of
 from haizen_operator.api.validation import validate_manifest
+from tests.operator.api.manifests import CONTAINER, CORPUS, POD_SPEC
+from tests.support.serving_api import ServingApi, refusals
 
 MODELS = {"InferenceService": InferenceService, "ServingRuntime": ServingRuntime} | {
     "ClusterServingRuntime": ClusterServingRuntime

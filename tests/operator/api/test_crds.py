@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.support.serving_api import CRDS, ServingApi, refusals
 
 from haizen_operator.api import generate
 from haizen_operator.api.rules.examples import SERVER, SKLEARN, canary, canary_service, model_service, runtime, service
 from haizen_operator.api.validation import admission_problems
+from tests.support.serving_api import CRDS, ServingApi, refusals
 
 FILES = sorted(CRDS.glob("serving.kserve.io_*.yaml"))
 each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -1,9 +1,8 @@
 """The table of Kubernetes' types against a real API server's own description."""
 
+from haizen_operator.api.kubernetes_types import kubernetes_types
 from tests.support.control_plane import ControlPlane
 from tests.support.kubernetes_openapi import OPENAPI_PATH, read_types
-
-from haizen_operator.api.kubernetes_types import kubernetes_types
 
 
 def test_the_table_says_what_the_api_server_says(control_plane: ControlPlane) -> None:

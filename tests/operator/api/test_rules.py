@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from tests.support.serving_api import ServingApi, refusals
 
 from haizen_operator.api.rules import RULES, TRANSITIONS, Rule, TransitionRule
 from haizen_operator.api.validation import admission_problems, validate_manifest
+from tests.support.serving_api import ServingApi, refusals
 
 each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 each_transition = pytest.mark.parametrize("rule", TRANSITIONS, ids=lambda rule: rule.id)

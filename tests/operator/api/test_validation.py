@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.serving_api import ServingApi, refusals
 
 from haizen_operator.api.annotations import annotation_problems
 from haizen_operator.api.rules.examples import SERVER, SKLEARN, canary_service, model_service, runtime, service
 from haizen_operator.api.validation import Problem, pass_through_problems, unknown_fields, validate_manifest
+from tests.support.serving_api import ServingApi, refusals
 
 
 def _custom(**fields: Any) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from tests.operator.rollout.knative_simulator import Knative, Operator, SimulatedRevision
 
 from haizen_operator.rollout import Memory
+from tests.operator.rollout.knative_simulator import Knative, Operator, SimulatedRevision
 
 PERCENT = st.one_of(st.none(), st.sampled_from([0, 10, 50, 99, 100]))
 TEMPLATE = st.sampled_from(["A", "B", "C", "D"])

@@ -1,9 +1,9 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.runtime.storage.faulty_server import FaultyServer, faulty_server
 
 from haizen_runtime.storage import Limits
+from tests.runtime.storage.faulty_server import FaultyServer, faulty_server
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.runtime.storage.faulty_server import FaultyServer, Served
 
 from haizen_runtime.storage.download import run_download
+from tests.runtime.storage.faulty_server import FaultyServer, Served
 
 RUN = """
 import os, sys

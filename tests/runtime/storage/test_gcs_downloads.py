@@ -5,9 +5,9 @@ from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import escape
 
 import pytest
-from tests.runtime.storage.faulty_server import FaultyServer, Seen, Served
 
 from haizen_runtime.storage import DownloadError, Limits, fetch
+from tests.runtime.storage.faulty_server import FaultyServer, Seen, Served
 
 OBJECTS = {"models/iris/model.bin": b"m" * 300_000, "models/iris/sub/a b.txt": b"x", "models/iris2/other": b"y"}
 

@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.runtime.storage.faulty_server import FaultyServer, Served
 
 from haizen_runtime.storage import AddressPolicy, Cancelled, ChecksumMismatch, DownloadError, Limits, fetch
 from haizen_runtime.storage.source_http import file_name
+from tests.runtime.storage.faulty_server import FaultyServer, Served
 
 OLD = random.Random(1).randbytes(1_000_003)
 NEW = random.Random(2).randbytes(1_000_003)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.runtime.storage.faulty_server import FaultyServer, Seen, Served
 
 from haizen_runtime.storage import ChecksumMismatch, DownloadError, Limits, fetch
+from tests.runtime.storage.faulty_server import FaultyServer, Seen, Served
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WEIGHTS = random.Random(5).randbytes(700_000)

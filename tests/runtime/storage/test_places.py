@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.runtime.storage.faulty_server import FaultyServer, Served
 
 from haizen_runtime.storage import DownloadError, Limits, fetch, fetch_all
 from haizen_runtime.storage.staging import MARKER, Place
+from tests.runtime.storage.faulty_server import FaultyServer, Served
 
 MODEL = random.Random(11).randbytes(4 << 20)
 SCRIPT = Path(__file__).with_name("loopback_download.py")
