@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import httpx
 from haizen_operator.api.crd import KINDS, crd
-from haizen_operator.kinds import INFERENCE_SERVICE, KNATIVE_SERVICE, Kind
+from haizen_operator.kinds import CLUSTER_SERVING_RUNTIME, INFERENCE_SERVICE, KNATIVE_SERVICE, Kind
+from haizen_operator.runtimes import load_builtin_runtimes
 from tests.support.control_plane import ControlPlane
 
 Manifest = dict[str, Any]
@@ -111,6 +112,12 @@ class World:
     def install_ours(self) -> None:
         for kind in KINDS:
             self.install(crd(kind))
+
+    def install_runtimes(self) -> None:
+        """The built-in runtimes, as an operator installed them earlier."""
+        for runtime in load_builtin_runtimes("example.com/runtime:1"):
+            if self.get(CLUSTER_SERVING_RUNTIME, runtime["metadata"]["name"]) is None:
+                self.create(CLUSTER_SERVING_RUNTIME, runtime)
 
     def install_knative(self) -> None:
         self.install(knative_crd("services", "Service"))

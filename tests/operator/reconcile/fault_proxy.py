@@ -82,7 +82,7 @@ class FaultProxy:
         context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
         context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
         connector = aiohttp.TCPConnector(ssl=context, limit=0)
-        self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False)
+        self._session = aiohttp.ClientSession(connector=connector)
         application = web.Application(client_max_size=2**24)
         application.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
@@ -105,7 +105,7 @@ class FaultProxy:
         url = self._control_plane.host + request.path_qs
         body = await request.read()
         async with self._session.request(
-            request.method, url, headers=headers, data=body, timeout=aiohttp.ClientTimeout(total=None)
+            request.method, url, headers=headers, data=body or None, timeout=aiohttp.ClientTimeout(total=None)
         ) as upstream:
             passed = {k: v for k, v in upstream.headers.items() if k.lower() not in _HOP_HEADERS}
             if "watch=true" in request.query_string:

@@ -38,6 +38,7 @@ def test_killed_after_the_nth_write(
 ) -> None:
     """A create and a canary; the operator dies right after its n-th write and is started again: the same end state."""
     counted: Counter[str] = Counter()
+    world.install_runtimes()
     with ToyKnative(control_plane), run_fault_proxy(control_plane, tmp_path) as proxy:
         with run_operator(proxy.kubeconfig, lease_name=namespace, install_builtin_runtimes="false") as operator:
 
