@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import httpx
+
 from haizen_operator.api.crd import KINDS, crd
 from haizen_operator.kinds import CLUSTER_SERVING_RUNTIME, INFERENCE_SERVICE, KNATIVE_SERVICE, Kind
 from haizen_operator.runtimes import load_builtin_runtimes

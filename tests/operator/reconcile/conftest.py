@@ -4,6 +4,7 @@ from collections.abc import Generator, Iterator
 from itertools import count
 
 import pytest
+
 from tests.operator.reconcile.cluster_world import World, world_of
 from tests.operator.reconcile.operator_process import OperatorProcess, run_operator
 from tests.operator.reconcile.toy_knative import ToyKnative

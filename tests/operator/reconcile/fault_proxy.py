@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import yaml
 from aiohttp import web
+
 from tests.support.control_plane import ControlPlane
 
 _HOP_HEADERS = {"host", "transfer-encoding", "connection", "content-length", "content-encoding", "accept-encoding"}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
 from tests.operator.reconcile.cluster_world import wait_for
 
 _QUICK = {

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from haizen_operator.api.crd import KINDS, crd
 from haizen_operator.kinds import INFERENCE_SERVICE, KNATIVE_SERVICE, LEASE
 from tests.operator.reconcile.cluster_world import CRDS, World, inference_service, knative_crd, wait_for

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 import pytest
+
 from haizen_operator.kinds import CONFIG_MAP, INFERENCE_SERVICE, SERVING_RUNTIME, Kind
 from tests.operator.reconcile.cluster_world import World, inference_service, wait_for
 from tests.operator.reconcile.operator_process import OperatorProcess

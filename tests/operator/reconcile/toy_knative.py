@@ -11,6 +11,7 @@ import threading
 from typing import Any
 
 import httpx
+
 from haizen_operator.kinds import KNATIVE_REVISION, KNATIVE_SERVICE
 from tests.operator.reconcile.cluster_world import World
 from tests.support.control_plane import ControlPlane

@@ -1,0 +1,127 @@
+"""The keyed work queue: coalescing, one worker a key, backoff a key, fairness."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from haizen_operator.backoff import Backoff
+from haizen_operator.queue import WorkQueue
+
+QUICK = Backoff(base_seconds=0.01, max_seconds=0.02)
+
+
+@asynccontextmanager
+async def running(queue: WorkQueue[str]) -> AsyncIterator[None]:
+    task = asyncio.create_task(queue.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(condition: "asyncio.Event") -> None:
+    await asyncio.wait_for(condition.wait(), 10)
+
+
+async def test_key_added_many_times_while_it_waits_runs_once() -> None:
+    done: list[str] = []
+    finished = asyncio.Event()
+
+    async def work(key: str) -> None:
+        done.append(key)
+        if key == "last":
+            finished.set()
+
+    queue: WorkQueue[str] = WorkQueue(work, workers=1, backoff=QUICK)
+    for _ in range(5):
+        queue.add("a")
+    queue.add("last")
+    assert queue.depth == 2
+    async with running(queue):
+        await until(finished)
+    assert done == ["a", "last"]
+
+
+async def test_key_added_while_it_is_worked_on_runs_once_more_and_never_twice_at_once() -> None:
+    begun, go_on, finished = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    active, most, runs = 0, 0, 0
+
+    async def work(key: str) -> None:
+        nonlocal active, most, runs
+        active, runs = active + 1, runs + 1
+        most = max(most, active)
+        begun.set()
+        await go_on.wait()
+        active -= 1
+        if runs == 2:
+            finished.set()
+
+    queue: WorkQueue[str] = WorkQueue(work, workers=4, backoff=QUICK)
+    queue.add("a")
+    async with running(queue):
+        await until(begun)
+        for _ in range(3):
+            queue.add("a")
+        go_on.set()
+        await until(finished)
+        await asyncio.sleep(0.05)
+    assert (most, runs) == (1, 2)
+
+
+async def test_failed_key_comes_back_and_others_do_not_wait_for_it() -> None:
+    done: list[str] = []
+    finished = asyncio.Event()
+
+    async def work(key: str) -> None:
+        done.append(key)
+        if key == "bad" and done.count("bad") < 4:
+            raise RuntimeError("no")
+        if done.count("bad") == 4:
+            finished.set()
+
+    queue: WorkQueue[str] = WorkQueue(work, workers=1, backoff=QUICK)
+    queue.add("bad")
+    queue.add("good")
+    async with running(queue):
+        await until(finished)
+    assert done[:2] == ["bad", "good"]
+    assert done.count("bad") == 4
+
+
+async def test_busy_key_does_not_starve_the_rest() -> None:
+    done: list[str] = []
+    finished = asyncio.Event()
+
+    async def work(key: str) -> float | None:
+        done.append(key)
+        if key == "other":
+            finished.set()
+        return 0.0 if key == "busy" else None
+
+    queue: WorkQueue[str] = WorkQueue(work, workers=1, backoff=QUICK)
+    queue.add("busy")
+    queue.add("other")
+    async with running(queue):
+        await until(finished)
+    assert done[:2] == ["busy", "other"]
+
+
+async def test_key_wanted_later_comes_at_the_earliest_time_asked_for() -> None:
+    finished = asyncio.Event()
+    runs = 0
+
+    async def work(key: str) -> None:
+        nonlocal runs
+        runs += 1
+        finished.set()
+
+    queue: WorkQueue[str] = WorkQueue(work, workers=1, backoff=QUICK)
+    queue.add_after("a", 3600)
+    queue.add_after("a", 0.01)
+    queue.add_after("a", 1800)
+    async with running(queue):
+        await until(finished)
+        assert queue.longest_busy_seconds() == 0.0
+    assert runs == 1
