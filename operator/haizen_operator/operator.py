@@ -12,6 +12,7 @@ import signal
 import socket
 import time
 import uuid
+from typing import Any, cast
 from collections.abc import Awaitable, Callable
 
 import kopf
@@ -132,6 +133,8 @@ class Operator:
                 request_timeout_seconds=self._settings.request_timeout_seconds,
             ),
             clusterwide=True,
+            # Given, or kopf asks for the name of the user, and a container's numeric user has none.
+            identity=cast(Any, self._settings.identity or socket.gethostname()),
             stop_flag=stop_watching,
         )
         ours = {task for task in asyncio.all_tasks() if task not in tasks}
