@@ -5,9 +5,9 @@ posted.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import kopf
@@ -28,6 +28,8 @@ from haizen_operator.queue import WorkQueue
 from haizen_operator.reconcile import Key
 
 logger = logging.getLogger(__name__)
+Handler = Callable[..., Coroutine[Any, Any, None]]
+"""Called with kopf's keyword `event`, of which only the type and the object are looked at."""
 WATCHED = (INFERENCE_SERVICE, KNATIVE_SERVICE, SERVING_RUNTIME, CLUSTER_SERVING_RUNTIME)
 WATCH_SECONDS = 300
 """How long the server keeps one watch open; it is then continued where it ended."""
@@ -80,9 +82,10 @@ def make_registry(
     """The handlers: each turns an event into keys."""
     registry = kopf.OperatorRegistry()
 
-    def on(kind: Kind) -> Any:
-        # kopf passes events under this name; only its type and object are looked at.
-        return kopf.on.event(kind.group, kind.version, kind.plural, registry=registry)
+    def on(kind: Kind) -> Callable[[Handler], Handler]:
+        return cast(
+            Callable[[Handler], Handler], kopf.on.event(kind.group, kind.version, kind.plural, registry=registry)
+        )
 
     @on(INFERENCE_SERVICE)
     async def inference_service(event: Any, **_: Any) -> None:

@@ -12,8 +12,8 @@ import signal
 import socket
 import time
 import uuid
-from typing import Any, cast
 from collections.abc import Awaitable, Callable
+from typing import Any, cast
 
 import kopf
 

@@ -209,7 +209,7 @@ def _rollout(observed: Observed, wanted: Wanted) -> Rollout:
 
 
 def _child(traffic: TrafficDecision, service: Manifest) -> Manifest:
-    """The Knative Service to apply. The hash leaves out the rollout's memory, which changes without the spec's doing."""
+    """The Knative Service to apply. Its hash leaves out the rollout's memory, which changes while the spec does not."""
     bare = with_object_hash(replace(traffic, annotations={}).applied_to(service))
     annotations = {**bare["metadata"]["annotations"], **traffic.annotations}
     return {**bare, "metadata": {**bare["metadata"], "annotations": annotations}}

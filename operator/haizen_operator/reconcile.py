@@ -65,7 +65,8 @@ class Reconciler:
     async def _reconcile(self, key: Key) -> float | None:
         observed = await self.observer.observe(*key)
         if observed is None:
-            return self._forget(key)
+            self._forget(key)
+            return None
         plan = decide(observed)
         if plan.acts:
             return await self._act(key, observed, plan)
@@ -84,7 +85,8 @@ class Reconciler:
         for event in plan.action_events:
             await post(self.client, observed.isvc, event, _rfc3339(observed.now))
         if plan.again is Again.NEVER:
-            return self._forget(key)
+            self._forget(key)
+            return None
         self._applies[key] += 1
         if self._applies[key] == 1:
             return 0.0
@@ -99,7 +101,8 @@ class Reconciler:
         if again is Again.NOW:
             return 0.0
         if again is Again.NEVER:
-            return self._forget(key)
+            self._forget(key)
+            return None
         self._rechecks.pop(key, None)
         return self.resync_seconds * (1.0 + 0.1 * self.chance())
 

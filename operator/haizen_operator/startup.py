@@ -55,7 +55,7 @@ async def enable_features(client: KubeClient, namespace: str, flags: tuple[str, 
     data = (found or {}).get("data") or {}
     if found is not None and all(data.get(flag) == "enabled" for flag in flags):
         return
-    manifest = {
+    manifest: Manifest = {
         "apiVersion": CONFIG_MAP.api_version,
         "kind": CONFIG_MAP.kind,
         "metadata": {"name": name, "namespace": namespace},

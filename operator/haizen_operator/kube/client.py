@@ -50,7 +50,7 @@ class KubeClient:
         self._tries = tries
         self._backoff = backoff
         self._user_agent = user_agent
-        self._api: ApiClient | None = None
+        self._api: Any = None  # an ApiClient, whose methods are not typed
         self._login = asyncio.Lock()
 
     async def close(self) -> None:
@@ -180,7 +180,7 @@ class KubeClient:
             return answer if isinstance(answer, dict) else {}
         raise error_for(status, answer, what=what, retry_after=response.headers.get("Retry-After"))
 
-    async def _connected(self) -> ApiClient:
+    async def _connected(self) -> Any:
         if self._api is None:
             async with self._login:
                 if self._api is None:

@@ -6,10 +6,13 @@ tokens are refreshed by the package. kopf gets the same credentials, so that the
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
+from kubernetes.aio import config
 from kubernetes.aio.client import Configuration as ClusterConfiguration
-from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+from kubernetes.aio.config import ConfigException
 
+_config: Any = config  # its functions are not typed
 _HOME_KUBECONFIG = os.path.expanduser("~/.kube/config")
 __all__ = ["ClusterConfiguration", "Credentials", "NoCluster", "credentials_of", "load_configuration"]
 
@@ -46,11 +49,11 @@ async def load_configuration(kubeconfig: str | None = None, context: str | None 
     try:
         if not explicit:
             try:
-                load_incluster_config(client_configuration=configuration)
+                _config.load_incluster_config(client_configuration=configuration)
                 return configuration
             except ConfigException:
                 explicit = _HOME_KUBECONFIG
-        await load_kube_config(
+        await _config.load_kube_config(
             config_file=explicit, context=context, client_configuration=configuration, persist_config=False
         )
     except (ConfigException, OSError, ValueError) as error:

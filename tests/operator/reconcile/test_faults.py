@@ -164,38 +164,44 @@ def test_everything_refused_for_a_while(
     world: World, control_plane: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:
     """All requests but the Lease's fail and every watch is cut; afterwards an edit is carried out."""
-    with ToyKnative(control_plane), run_fault_proxy(control_plane, tmp_path) as proxy:
-        with run_operator(proxy.kubeconfig, lease_name=namespace) as operator:
-            world.create(INFERENCE_SERVICE, inference_service("storm", namespace))
-            world.wait_ready("storm", namespace)
-            proxy.decide = lambda method, path: None if "/leases" in path else Fault(503)
-            proxy.drop_watches()
-            time.sleep(5.0)
-            assert operator.probe("/healthz").status_code == 200
-            world.merge(INFERENCE_SERVICE, "storm", namespace, {"spec": {"predictor": {"timeout": 8}}})
-            proxy.decide = lambda method, path: None
+    with (
+        ToyKnative(control_plane),
+        run_fault_proxy(control_plane, tmp_path) as proxy,
+        run_operator(proxy.kubeconfig, lease_name=namespace) as operator,
+    ):
+        world.create(INFERENCE_SERVICE, inference_service("storm", namespace))
+        world.wait_ready("storm", namespace)
+        proxy.decide = lambda method, path: None if "/leases" in path else Fault(503)
+        proxy.drop_watches()
+        time.sleep(5.0)
+        assert operator.probe("/healthz").status_code == 200
+        world.merge(INFERENCE_SERVICE, "storm", namespace, {"spec": {"predictor": {"timeout": 8}}})
+        proxy.decide = lambda method, path: None
 
-            def applied() -> bool:
-                return world.wait_service("storm", namespace)["spec"]["template"]["spec"].get("timeoutSeconds") == 8
+        def applied() -> bool:
+            return world.wait_service("storm", namespace)["spec"]["template"]["spec"].get("timeoutSeconds") == 8
 
-            wait_for(applied, operator.text)
+        wait_for(applied, operator.text)
 
 
 def test_frozen_watch_is_opened_anew(world: World, control_plane: ControlPlane, namespace: str, tmp_path: Path) -> None:
-    with ToyKnative(control_plane), run_fault_proxy(control_plane, tmp_path) as proxy:
-        with run_operator(proxy.kubeconfig, lease_name=namespace, watch_inactivity_seconds="3") as operator:
-            world.create(INFERENCE_SERVICE, inference_service("ice", namespace))
-            world.wait_ready("ice", namespace)
-            proxy.frozen.set()
-            world.merge(INFERENCE_SERVICE, "ice", namespace, {"spec": {"predictor": {"timeout": 7}}})
-            time.sleep(1.0)
-            proxy.frozen.clear()
-            proxy.drop_watches()
+    with (
+        ToyKnative(control_plane),
+        run_fault_proxy(control_plane, tmp_path) as proxy,
+        run_operator(proxy.kubeconfig, lease_name=namespace, watch_inactivity_seconds="3") as operator,
+    ):
+        world.create(INFERENCE_SERVICE, inference_service("ice", namespace))
+        world.wait_ready("ice", namespace)
+        proxy.frozen.set()
+        world.merge(INFERENCE_SERVICE, "ice", namespace, {"spec": {"predictor": {"timeout": 7}}})
+        time.sleep(1.0)
+        proxy.frozen.clear()
+        proxy.drop_watches()
 
-            def applied() -> bool:
-                return world.wait_service("ice", namespace)["spec"]["template"]["spec"].get("timeoutSeconds") == 7
+        def applied() -> bool:
+            return world.wait_service("ice", namespace)["spec"]["template"]["spec"].get("timeoutSeconds") == 7
 
-            wait_for(applied, operator.text)
+        wait_for(applied, operator.text)
 
 
 def _is_ready(world: World, name: str, namespace: str) -> bool:
