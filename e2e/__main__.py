@@ -13,7 +13,7 @@ from rich.console import Console
 
 from e2e import access
 from e2e.context import Context
-from e2e.installation import Installation
+from e2e.installation import Installation, rolls_with
 from e2e.kubectl import Kubectl
 from e2e.model_store import ModelStore
 from e2e.report import Result, print_table, write_json
@@ -38,7 +38,7 @@ def main() -> int:
     kubectl = Kubectl(cluster.kubeconfig)
     store = ModelStore(kubectl)
     with console.status("installing haizen with Helm"):
-        Installation(kubectl).install("knativeFeatures.enable=true")
+        Installation(kubectl).install("knativeFeatures.enable=true", *rolls_with(cluster.operator_digest))
     with console.status("starting the model store"):
         store.deploy()
     results: list[Result] = []

@@ -9,11 +9,11 @@ from e2e.kubectl import Kubectl
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A kubeconfig, and the gateway's base URL as this machine reaches it."""
+    """A kubeconfig, the gateway's base URL as this machine reaches it, and which operator image the cluster has."""
 
     kubeconfig: Path
     gateway: str
-    ours: bool
+    operator_digest: str = ""
 
 
 def connect() -> Access:
@@ -25,15 +25,13 @@ def connect() -> Access:
     chosen = os.environ.get("KUBECONFIG")
     if chosen:
         kubeconfig = Path(chosen.split(os.pathsep)[0])
-        return Access(kubeconfig, os.environ.get("HAIZEN_GATEWAY") or _kourier(Kubectl(kubeconfig)), ours=False)
+        return Access(kubeconfig, os.environ.get("HAIZEN_GATEWAY") or _kourier(Kubectl(kubeconfig)))
     from e2e.cluster import cluster, images, settings
     from e2e.cluster.progress import Progress
 
-    progress = Progress()
-    ready = cluster.up(progress)
-    images.ensure_haizen_images(progress)
-    os.environ.setdefault("HAIZEN_HELM", str(settings.binaries_root() / "helm"))
-    return Access(ready.kubeconfig, ready.gateway, ours=True)
+    ready = cluster.up(Progress())
+    os.environ.setdefault("HAIZEN_HELM", str(ready.helm))
+    return Access(ready.kubeconfig, ready.gateway, images.digest_of(settings.OPERATOR_IMAGE))
 
 
 def _kourier(kubectl: Kubectl) -> str:

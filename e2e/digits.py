@@ -35,7 +35,7 @@ class TrainedDigits:
 @cache
 def train(folder: Path) -> TrainedDigits:
     """Train the sample classifier once a run."""
-    sample.train(folder)
+    sample.write(folder)
     return TrainedDigits(folder)
 
 

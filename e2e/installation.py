@@ -18,6 +18,11 @@ RESTRICTED = {
 }
 
 
+def rolls_with(digest: str) -> tuple[str, ...]:
+    """Return the value that makes the Deployment roll when an image changed under the same name."""
+    return (f"operator.podAnnotations.image={digest.rpartition(':')[2][:12]}",) if digest else ()
+
+
 class Installation:
     """Installs, upgrades, stops and asks the operator."""
 

@@ -13,7 +13,7 @@ from e2e import access
 from e2e.__main__ import fresh_namespace
 from e2e.bench import cold_start
 from e2e.context import Context
-from e2e.installation import Installation
+from e2e.installation import Installation, rolls_with
 from e2e.kubectl import Kubectl
 from e2e.model_store import ModelStore
 from e2e.stories.many_at_once import many_at_once
@@ -25,7 +25,7 @@ def main() -> int:
     cluster = access.connect()
     kubectl = Kubectl(cluster.kubeconfig)
     store = ModelStore(kubectl)
-    Installation(kubectl).install("knativeFeatures.enable=true")
+    Installation(kubectl).install("knativeFeatures.enable=true", *rolls_with(cluster.operator_digest))
     store.deploy()
     table = Table(title="benchmarks")
     for column in ("measure", "figure", "bar", "held"):

@@ -52,6 +52,11 @@ def is_loaded(name: str, digest: str) -> bool:
     return _imported().get(name) == digest
 
 
+def digest_of(name: str) -> str:
+    """The digest of an image as the cluster's containerd has it; empty when it has none."""
+    return _imported().get(name, "")
+
+
 def _memory() -> Path:
     return node.containerd_root() / "imported.json"  # goes away with containerd's own store
 
