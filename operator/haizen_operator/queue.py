@@ -3,7 +3,8 @@
 The semantics are those every Kubernetes controller relies on:
 - a key added while it waits is coalesced; added while it is worked on, it runs once more afterwards;
 - a key that fails comes back after a backoff of its own, so that one broken object does not slow the others;
-- first come, first served, so that a busy key cannot starve the rest.
+- first come, first served, so that a busy key cannot starve the rest; urgent keys (a user's edit) go before the others
+  (a child's news), and the others still get every eighth turn.
 Times are the event loop's monotonic clock: a jump of the wall clock changes nothing.
 """
 
@@ -18,6 +19,7 @@ from haizen_operator.backoff import Backoff
 
 logger = logging.getLogger(__name__)
 Key = TypeVar("Key", bound=Hashable)
+_NORMAL_EVERY = 8
 
 
 class WorkQueue(Generic[Key]):
@@ -28,7 +30,10 @@ class WorkQueue(Generic[Key]):
         self._work = work
         self._workers = workers
         self._backoff = backoff
-        self._waiting: deque[Key] = deque()
+        self._urgent: deque[Key] = deque()
+        self._normal: deque[Key] = deque()
+        self._turn = 0
+        self._promoted: set[Key] = set()  # urgent keys that wait to run again once their worker is done
         self._dirty: set[Key] = set()  # waiting, or to run again once its worker is done
         self._busy: dict[Key, float] = {}  # since when
         self._failures: dict[Key, int] = {}
@@ -36,15 +41,19 @@ class WorkQueue(Generic[Key]):
         self._due: dict[Key, float] = {}
         self._wakeup = asyncio.Semaphore(0)
 
-    def add(self, key: Key) -> None:
-        """Work on the key as soon as a worker is free."""
+    def add(self, key: Key, *, urgent: bool = False) -> None:
+        """Work on the key as soon as a worker is free; an urgent one before those that are not."""
         self._cancel_timer(key)
+        if urgent and key in self._busy:
+            self._promoted.add(key)
         if key in self._dirty:
+            if urgent and key in self._normal:
+                self._normal.remove(key)
+                self._urgent.append(key)
             return
         self._dirty.add(key)
         if key not in self._busy:
-            self._waiting.append(key)
-            self._wakeup.release()
+            self._enqueue(key, urgent=urgent)
 
     def add_after(self, key: Key, seconds: float) -> None:
         """Work on the key in so many seconds, unless an earlier time is set already."""
@@ -65,7 +74,7 @@ class WorkQueue(Generic[Key]):
     @property
     def depth(self) -> int:
         """How many keys wait for a worker."""
-        return len(self._waiting)
+        return len(self._urgent) + len(self._normal)
 
     def longest_busy_seconds(self) -> float:
         """For how long the slowest key in work has been worked on; 0 when nothing is."""
@@ -74,7 +83,7 @@ class WorkQueue(Generic[Key]):
     async def _worker(self) -> None:
         while True:
             await self._wakeup.acquire()
-            key = self._waiting.popleft()
+            key = self._next()
             self._dirty.discard(key)
             self._busy[key] = asyncio.get_running_loop().time()
             try:
@@ -89,10 +98,20 @@ class WorkQueue(Generic[Key]):
             finally:
                 del self._busy[key]
             if key in self._dirty:
-                self._waiting.append(key)
-                self._wakeup.release()
+                self._enqueue(key, urgent=key in self._promoted)
+                self._promoted.discard(key)
             elif again is not None:
                 self.add_after(key, again)
+
+    def _enqueue(self, key: Key, *, urgent: bool) -> None:
+        (self._urgent if urgent else self._normal).append(key)
+        self._wakeup.release()
+
+    def _next(self) -> Key:
+        self._turn += 1
+        normal_first = self._turn % _NORMAL_EVERY == 0
+        first, second = (self._normal, self._urgent) if normal_first else (self._urgent, self._normal)
+        return first.popleft() if first else second.popleft()
 
     def _cancel_timer(self, key: Key) -> None:
         timer = self._timers.pop(key, None)

@@ -50,7 +50,7 @@ class Settings(BaseModel):
     config_poll_seconds: float = Field(default=10.0, gt=0)
     """How often the ConfigMaps (ours and Knative's) are read; a change reconciles every InferenceService."""
 
-    workers: int = Field(default=16, ge=1, le=256)
+    workers: int = Field(default=32, ge=1, le=256)
     """How many InferenceServices are reconciled at the same time."""
 
     resync_seconds: float = Field(default=600.0, gt=0)
