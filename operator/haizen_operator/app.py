@@ -14,6 +14,7 @@ import kopf
 from yarl import URL
 
 from haizen_operator import names
+from haizen_operator.apply import STATUS_MANAGER
 from haizen_operator.health import Watches
 from haizen_operator.kinds import (
     CLUSTER_SERVING_RUNTIME,
@@ -68,13 +69,16 @@ class RuntimeUsers:
     _edition_of: dict[Key, tuple[Any, ...]] = field(default_factory=dict)
 
     def update(self, isvc: dict[str, Any]) -> bool:
-        """Remember which runtime an InferenceService uses or asks for; returns whether a user has edited it."""
+        """Remember which runtime an InferenceService uses or asks for; returns whether anybody but us changed it."""
         status = isvc.get("status") or {}
         asked = ((isvc.get("spec") or {}).get("predictor") or {}).get("model") or {}
         name = asked.get("runtime") or status.get("servingRuntimeName") or status.get("clusterServingRuntimeName")
         key, metadata = _key(isvc), isvc["metadata"]
         self._runtime_of[key] = name
-        edition = (metadata["uid"], metadata.get("generation"), metadata.get("annotations"), metadata.get("labels"))
+        edition = (
+            *(metadata.get(it) for it in ("uid", "generation", "annotations", "labels", "finalizers")),
+            [it for it in metadata.get("managedFields") or [] if _is_status_of_others(it)],
+        )
         edited = self._edition_of.get(key) != edition
         self._edition_of[key] = edition
         return edited
@@ -115,7 +119,8 @@ def make_registry(
         watches.alive(INFERENCE_SERVICE.plural)
         isvc = event["object"]
         edited = users.update(isvc) if event["type"] != "DELETED" else users.remove(_key(isvc))
-        queue.add(_key(isvc), urgent=edited)
+        if edited:  # else it is the echo of our own status
+            queue.add(_key(isvc), urgent=True)
 
     @on(KNATIVE_SERVICE)
     async def knative_service(event: Any, **_: Any) -> None:
@@ -197,6 +202,10 @@ def _session(credentials: Credentials, watches: Watches) -> aiohttp.ClientSessio
         trust_env=False,
         trace_configs=[trace],
     )
+
+
+def _is_status_of_others(entry: dict[str, Any]) -> bool:
+    return entry.get("subresource") == "status" and entry.get("manager") != STATUS_MANAGER
 
 
 def _key(isvc: dict[str, Any]) -> Key:

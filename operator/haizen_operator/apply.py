@@ -50,45 +50,35 @@ async def write_status(client: KubeClient, isvc: Manifest, status: Manifest) -> 
     """Make the status exactly this, whoever wrote the one that is there.
 
     One server-side apply is the rule. Fields that another controller left (KServe before a takeover) first become ours,
-    so that the apply removes those that are not wanted; what nobody owns is replaced outright.
+    so that the apply removes those that are not wanted; what nobody owns, or what an apply cannot bring about (taking
+    a field away may leave a null that the schema forbids), is replaced outright.
     """
     metadata = isvc["metadata"]
     name, namespace = metadata["name"], metadata["namespace"]
     mine = taken_over(metadata.get("managedFields") or [], manager=STATUS_MANAGER, subresource="status")
     if mine is not None and isvc.get("status"):
-        await client.patch(
-            INFERENCE_SERVICE,
-            name,
-            namespace,
-            [
-                {"op": "test", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
-                {"op": "replace", "path": "/metadata/managedFields", "value": mine},
-            ],
-            manager=STATUS_MANAGER,
+        operations = (
+            {"op": "test", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
+            {"op": "replace", "path": "/metadata/managedFields", "value": mine},
         )
-    written = await client.apply(
-        INFERENCE_SERVICE,
-        {
-            "apiVersion": INFERENCE_SERVICE.api_version,
-            "kind": INFERENCE_SERVICE.kind,
-            "metadata": {"name": name, "namespace": namespace, "uid": metadata["uid"]},
-            "status": status,
-        },
-        manager=STATUS_MANAGER,
-        subresource="status",
+        await _patch(client, JsonPatch(INFERENCE_SERVICE, name, namespace, operations, "status taken over"))
+    body = {
+        "apiVersion": INFERENCE_SERVICE.api_version,
+        "kind": INFERENCE_SERVICE.kind,
+        "metadata": {"name": name, "namespace": namespace, "uid": metadata["uid"]},
+        "status": status,
+    }
+    try:
+        written = await client.apply(INFERENCE_SERVICE, body, manager=STATUS_MANAGER, subresource="status")
+        if written.get("status") == status:
+            return
+    except Rejected as refusal:
+        logger.info("%s: the status is replaced: %s", _named(isvc), refusal.message)
+    operations = (
+        {"op": "test", "path": "/metadata/uid", "value": metadata["uid"]},
+        {"op": "add", "path": "/status", "value": status},
     )
-    if written.get("status") != status:
-        await client.patch(
-            INFERENCE_SERVICE,
-            name,
-            namespace,
-            [
-                {"op": "test", "path": "/metadata/uid", "value": metadata["uid"]},
-                {"op": "replace", "path": "/status", "value": status},
-            ],
-            manager=STATUS_MANAGER,
-            subresource="status",
-        )
+    await _patch(client, JsonPatch(INFERENCE_SERVICE, name, namespace, operations, "status replaced", "status"))
 
 
 async def post(client: KubeClient, isvc: Manifest, event: Event, time: str) -> None:
@@ -103,7 +93,14 @@ async def post(client: KubeClient, isvc: Manifest, event: Event, time: str) -> N
 
 async def _patch(client: KubeClient, patch: JsonPatch) -> None:
     try:
-        await client.patch(patch.kind, patch.name, patch.namespace, list(patch.operations), manager=MANAGER)
+        await client.patch(
+            patch.kind,
+            patch.name,
+            patch.namespace,
+            list(patch.operations),
+            manager=STATUS_MANAGER if patch.subresource == "status" else MANAGER,
+            subresource=patch.subresource,
+        )
     except Rejected as error:
         # A failed `test` means that the object changed since it was read: not a refusal, but a reason to look again.
         if "test" in {operation["op"] for operation in patch.operations} and error.status in (400, 422):

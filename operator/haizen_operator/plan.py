@@ -43,6 +43,7 @@ class JsonPatch:
     namespace: str
     operations: tuple[Manifest, ...]
     why: str
+    subresource: str | None = None
 
 
 @dataclass(frozen=True)

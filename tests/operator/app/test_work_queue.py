@@ -125,3 +125,23 @@ async def test_key_wanted_later_comes_at_the_earliest_time_asked_for() -> None:
         await until(finished)
         assert queue.longest_busy_seconds() == 0.0
     assert runs == 1
+
+
+async def test_urgent_keys_go_first_and_the_others_still_get_a_turn() -> None:
+    done: list[str] = []
+    finished = asyncio.Event()
+
+    async def work(key: str) -> None:
+        done.append(key)
+        if len(done) == 12:
+            finished.set()
+
+    queue: WorkQueue[str] = WorkQueue(work, workers=1, backoff=QUICK)
+    queue.add("news")
+    queue.add("raised")
+    for number in range(10):
+        queue.add(f"edit {number}", urgent=True)
+    queue.add("raised", urgent=True)
+    async with running(queue):
+        await until(finished)
+    assert done == [*(f"edit {number}" for number in range(7)), "news", "edit 7", "edit 8", "edit 9", "raised"]
