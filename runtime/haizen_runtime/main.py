@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,12 +40,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
         for warning in warnings:
             log.warning(warning)
+        _serve(settings)
+    except StartError as error:
+        return _leave(report_fatal(error, termination_log))
+    return _leave(0)
+
+
+def _serve(settings: Settings) -> None:
+    """Serve until a signal. What takes long begins first: the download and the library's import beside the server's."""
+    # Imports make objects that stay: without the collector, which goes through them again and again, a library's
+    # import takes a tenth less. It is back once the model is loaded.
+    gc.disable()
+    from haizen_runtime.listening import bind
+    from haizen_runtime.startup import ModelLoader
+
+    listener = bind(settings.host, settings.http_port)
+    try:
+        loader = ModelLoader(settings, os.environ)
+        loader.begin()
         from haizen_runtime.serving import serve
 
-        serve(settings)
-    except StartError as error:
-        return report_fatal(error, termination_log)
-    return 0
+        serve(settings, [loader.model()], listener)
+    finally:
+        listener.close()
+
+
+def _leave(exit_code: int) -> int:
+    """End the process when a thread still downloads or imports; the interpreter's own end can crash below such code."""
+    if threading.active_count() > 1:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(exit_code)
+    return exit_code
 
 
 def report_fatal(error: StartError, termination_log: str) -> int:

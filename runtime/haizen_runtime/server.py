@@ -7,15 +7,12 @@ import contextlib
 import logging
 import os
 import signal
-import socket
 import time
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import uvicorn.server
 from uvicorn.config import Config
-
-from haizen_runtime.protocol.errors import InvalidConfiguration
 
 if TYPE_CHECKING:
     from haizen_runtime.doors.http.app import HttpApp
@@ -88,18 +85,3 @@ class Server(uvicorn.server.Server):
             await asyncio.sleep(min(0.05, max(end - now, 0.001)))
         self.config.timeout_graceful_shutdown = max(1, int(end - time.monotonic()))
         self.should_exit = True
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A listening TCP socket. Raises InvalidConfiguration when the address is taken or not ours."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Named, or asyncio does not set TCP_NODELAY on what this socket accepts.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise InvalidConfiguration(f"Cannot listen on {host}:{port}: {error.strerror or error}.") from error
-    listener.setblocking(False)
-    return listener

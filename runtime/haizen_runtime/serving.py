@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from haizen_runtime.doors.http.app import HttpApp, HttpSettings
 from haizen_runtime.engine.dataplane import DataPlane
-from haizen_runtime.server import Server, bind
-from haizen_runtime.startup import model_from_settings
+from haizen_runtime.protocol.errors import StartError
+from haizen_runtime.server import Server
 
 if TYPE_CHECKING:
     from haizen_runtime.engine.model import Model
@@ -22,16 +22,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("haizen_runtime")
 
 
-def serve(settings: Settings, models: Sequence[Model] | None = None) -> None:
-    """Serve the models (by default the one that the settings describe) until a signal. Raises StartError."""
-    if models is None:
-        models = [model_from_settings(settings, os.environ)]
-    listener = bind(settings.host, settings.http_port)
-    try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(settings, models, listener))
-    finally:
-        listener.close()
+def serve(settings: Settings, models: Sequence[Model], listener: socket.socket) -> None:
+    """Serve the models on a bound socket until a signal. Raises StartError when no model can be served."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(settings, models, listener))
 
 
 async def _serve(settings: Settings, models: Sequence[Model], listener: socket.socket) -> None:
@@ -61,20 +55,32 @@ async def _serve(settings: Settings, models: Sequence[Model], listener: socket.s
 
 
 async def _load_all(plane: DataPlane, app: HttpApp) -> None:
-    for model in list(plane.registry):
-        await plane.load(model)
-        app.open_inference()
-        metrics = model.metrics
-        log.info(
-            "model %s is ready (load %.2fs, warm-up %.3fs, batches of up to %d rows on the event loop)",
-            model.name,
-            metrics.load_seconds,
-            metrics.warmup_seconds,
-            model.loop_rows,
-        )
+    """Load every model beside the others. One that fails is told in its own answers, unless it is the only one."""
+    models = list(plane.registry)
+    results = await asyncio.gather(*(_load(plane, app, model) for model in models), return_exceptions=True)
+    failures = [result for result in results if isinstance(result, BaseException)]
+    if failures and len(failures) == len(models):
+        raise failures[0]
     # What loading made stays for good: out of the collector's sight it costs no request a pause.
-    gc.collect()
     gc.freeze()
+    gc.enable()
+
+
+async def _load(plane: DataPlane, app: HttpApp, model: Model) -> None:
+    try:
+        await plane.load(model)
+    except StartError as error:
+        log.error("model %s cannot be served: %s: %s", model.name, error.reason, error.message)
+        raise
+    app.open_inference()
+    metrics = model.metrics
+    log.info(
+        "model %s is ready (load %.2fs, warm-up %.3fs, batches of up to %d rows on the event loop)",
+        model.name,
+        metrics.load_seconds,
+        metrics.warmup_seconds,
+        model.loop_rows,
+    )
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

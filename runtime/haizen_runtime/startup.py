@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from haizen_runtime.protocol.errors import (
     ChecksumMismatch,
@@ -23,20 +24,94 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("haizen_runtime")
 
+FIRST_REQUEST: Final = (
+    "haizen_runtime.doors.http.inference",
+    "haizen_runtime.engine.batches",
+    "haizen_runtime.engine.warmup",
+    "haizen_runtime.scheduling.scheduler",
+)
+"""What the first inference needs and the start does not: imported off the event loop."""
 
-def model_from_settings(settings: Settings, environment: Mapping[str, str]) -> Model:
-    """The one model that the arguments describe. Raises InvalidConfiguration."""
-    from haizen_runtime.engine.model import Model, SchedulingSettings
 
-    scheduling = SchedulingSettings(
-        settings.max_batch_rows,
-        settings.max_batch_delay_seconds,
-        settings.queue_limit,
-        settings.instances,
-        settings.batch_place,
-    )
-    sources = downloads(settings, environment)
-    return Model(settings.model_name, "1", _loader(settings, sources, environment), scheduling)
+class ModelLoader:
+    """Fetches and loads the one model that the arguments describe; both can begin before there is a server."""
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
+        """Raises InvalidConfiguration when HAIZEN_STORAGE_URIS cannot be read."""
+        self._settings = settings
+        self._environment = environment
+        self._sources = downloads(settings, environment)
+        self._directory = Path(settings.model_dir)
+        self._failure: StartError | None = None
+        self._threads: list[threading.Thread] = []
+
+    def begin(self) -> None:
+        """Start to download and, beside it, to import the model's library."""
+        if self._sources:
+            self._start(self._fetch, "download")
+        self._start(self._import, "import")
+
+    def model(self) -> Model:
+        """The model, not loaded yet."""
+        from haizen_runtime.engine.model import Model, SchedulingSettings
+
+        settings = self._settings
+        scheduling = SchedulingSettings(
+            settings.max_batch_rows,
+            settings.max_batch_delay_seconds,
+            settings.queue_limit,
+            settings.instances,
+            settings.batch_place,
+        )
+        return Model(settings.model_name, "1", self.load, scheduling)
+
+    def load(self) -> Backend:
+        """Wait for what `begin` started, then load. Raises StartError."""
+        from haizen_runtime.backends.loading import LoadOptions, load_backend
+
+        for thread in self._threads:
+            thread.join()
+            if self._failure is not None:
+                raise self._failure
+        options = LoadOptions(
+            allow_code=self._settings.allow_code,
+            predict_proba=self._environment.get("PREDICT_PROBA", "").lower() == "true",
+            threads=self._settings.threads,
+        )
+        return load_backend(self._directory, self._settings.model_format or None, options)
+
+    def _start(self, work: Callable[[], None], name: str) -> None:
+        thread = threading.Thread(target=work, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _fetch(self) -> None:
+        started = time.perf_counter()
+        try:
+            self._directory = _download(self._sources, self._environment, self._directory)
+            log.info("downloaded the model in %.2fs", time.perf_counter() - started)
+        except StartError as error:
+            self._failure = error
+        except Exception as error:
+            self._failure = ModelDownloadFailed(f"The download failed: {type(error).__name__}: {error}")
+
+    def _import(self) -> None:
+        from haizen_runtime.backends.loading import preload
+
+        preload(self._settings.model_format or self._likely_format())
+        for module in FIRST_REQUEST:
+            importlib.import_module(module)
+
+    def _likely_format(self) -> str | None:
+        """The format that names give away, so that its library can be imported early."""
+        if self._sources:
+            return _format_of_uri(self._sources[0][0])
+        from haizen_runtime.backends.files import find_model
+
+        try:
+            return find_model(self._directory, None)[1].name
+        except (StartError, OSError):  # the load will tell
+            return None
 
 
 def downloads(settings: Settings, environment: Mapping[str, str]) -> list[tuple[str, Path]]:
@@ -51,34 +126,6 @@ def downloads(settings: Settings, environment: Mapping[str, str]) -> list[tuple[
         return pairs + [(uri, Path(folder)) for uri, folder in storage_uris(environment)]
     except DownloadError as error:
         raise _start_error(error.reason, str(error)) from error
-
-
-def _loader(
-    settings: Settings, sources: list[tuple[str, Path]], environment: Mapping[str, str]
-) -> Callable[[], Backend]:
-    def load() -> Backend:
-        from haizen_runtime.backends.loading import LoadOptions, load_backend, preload
-
-        directory = Path(settings.model_dir)
-        model_format = settings.model_format or None
-        if sources:
-            # The library imports while the model downloads: the download waits for the network, mostly.
-            importing = threading.Thread(
-                target=preload, args=(model_format or _likely_format(sources[0][0]),), name="import", daemon=True
-            )
-            importing.start()
-            started = time.perf_counter()
-            directory = _download(sources, environment, directory)
-            log.info("downloaded the model in %.2fs", time.perf_counter() - started)
-            importing.join()
-        options = LoadOptions(
-            allow_code=settings.allow_code,
-            predict_proba=environment.get("PREDICT_PROBA", "").lower() == "true",
-            threads=settings.threads,
-        )
-        return load_backend(directory, model_format, options)
-
-    return load
 
 
 def _download(sources: list[tuple[str, Path]], environment: Mapping[str, str], directory: Path) -> Path:
@@ -104,8 +151,8 @@ def _start_error(reason: str, message: str) -> StartError:
     return kinds.get(reason, ModelDownloadFailed)(message)
 
 
-def _likely_format(uri: str) -> str | None:
-    """The format that a URI's ending names, so that its library can be imported early."""
+def _format_of_uri(uri: str) -> str | None:
+    """The format that a URI's ending names, if it names one."""
     from haizen_runtime.backends.formats import FORMATS
 
     path = uri.partition("#")[0].partition("?")[0].lower()

@@ -24,11 +24,14 @@ class DataPlane:
 
     @property
     def ready(self) -> bool:
-        """Whether requests should be sent here: every model is loaded and warm, and no end is near."""
+        """Whether requests should be sent here: no model is still on its way, one at least can answer, no end is near.
+
+        A model that failed to load beside others that did not keeps nobody from those.
+        """
         if self.draining:
             return False
         models = list(self.registry)
-        return bool(models) and all(model.ready for model in models)
+        return any(model.ready for model in models) and all(model.ready or model.failed for model in models)
 
     def model(self, name: str, version: str | None = None) -> Model:
         """A model in any state. Raises ModelNotFound or VersionNotFound."""

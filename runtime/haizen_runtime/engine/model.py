@@ -74,6 +74,11 @@ class Model:
         return self.state is State.READY
 
     @property
+    def failed(self) -> bool:
+        """Could not be loaded; `error` says why."""
+        return self.state is State.FAILED
+
+    @property
     def metadata(self) -> ModelMetadata:
         """What the model says about itself; raises ModelNotReady before it is loaded."""
         return self._loaded_backend().metadata

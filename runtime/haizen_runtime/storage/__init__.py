@@ -3,7 +3,7 @@
 from haizen_runtime.storage.errors import Cancelled, ChecksumMismatch, DownloadError
 from haizen_runtime.storage.fetching import fetch, fetch_all
 from haizen_runtime.storage.limits import AddressPolicy, Limits
-from haizen_runtime.storage.transfer import ProgressCallback
+from haizen_runtime.storage.sources import ProgressCallback
 
 __all__ = [
     "AddressPolicy",

@@ -26,9 +26,8 @@ from haizen_runtime.storage.factory import make_source, resolve_uri
 from haizen_runtime.storage.limits import Limits, backoff_delay
 from haizen_runtime.storage.paths import UnsafePath, archive_kind, first_collision, human, safe_relative
 from haizen_runtime.storage.patterns import Patterns
-from haizen_runtime.storage.sources import Checksum, RemoteFile, Source
+from haizen_runtime.storage.sources import Checksum, ProgressCallback, RemoteFile, Source
 from haizen_runtime.storage.staging import Place
-from haizen_runtime.storage.transfer import ProgressCallback, Transfer
 from haizen_runtime.storage.uris import redact
 
 
@@ -116,6 +115,8 @@ class _Fetch:
         self._progress, self._cancel = progress, cancel
 
     def run(self, *, copy_local: bool) -> Path:
+        if self._uri.scheme == "file" and self._is_there():
+            return self._place.destination
         if not copy_local and self._uri.scheme == "file" and self._checksum is None:
             from haizen_runtime.storage.source_file import local_path
 
@@ -134,6 +135,17 @@ class _Fetch:
         except OSError as error:
             raise self._local_failure(error) from error
         return self._place.destination
+
+    def _is_there(self) -> bool:
+        """Whether a local source is the destination itself (a volume mounted where the model is looked for)."""
+        from haizen_runtime.storage.source_file import local_path
+
+        source, destination = local_path(self._uri).resolve(), self._place.destination.resolve()
+        if source == destination and source.is_dir():
+            return True
+        if source.is_dir() and source in destination.parents:
+            raise misconfigured(f"the destination {destination} lies inside the source {source}", self._shown)
+        return False
 
     def _download(self, identity: dict[str, Any]) -> None:
         staging = self._place.staging
@@ -162,6 +174,8 @@ class _Fetch:
 
     def _bring(self, data: Path, state: Path) -> list[RemoteFile]:
         """Bring all files; a source that changes meanwhile is listed anew, a wrong digest is tried once more."""
+        from haizen_runtime.storage.transfer import Transfer  # not needed for a model that is there
+
         changes, mismatches = 0, 0
         while True:
             source = make_source(self._uri, self._environ, self._limits)

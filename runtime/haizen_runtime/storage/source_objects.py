@@ -14,7 +14,6 @@ from obstore.store import AzureStore, GCSStore, S3Store
 from haizen_runtime.storage.addresses import resolve
 from haizen_runtime.storage.credentials import Access, azure_accesses, gcs_accesses, s3_accesses
 from haizen_runtime.storage.errors import DownloadError, SourceChanged, TransientError, failed, misconfigured
-from haizen_runtime.storage.http_client import HttpClient
 from haizen_runtime.storage.limits import Limits
 from haizen_runtime.storage.sources import Body, Checksum, RemoteFile
 from haizen_runtime.storage.uris import ModelUri
@@ -122,6 +121,8 @@ class ObjectSource:
             return False
         if self._access.config.get("skip_signature"):
             return False  # nobody reads such objects anonymously
+        from haizen_runtime.storage.http_client import HttpClient  # rarely needed, and slow to import
+
         try:
             url = obstore.sign(self._store, "HEAD", file.key, timedelta(minutes=5))
             verify = not self._access.client.get("allow_invalid_certificates")

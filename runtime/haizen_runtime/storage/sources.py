@@ -1,9 +1,12 @@
 """What every kind of source offers: a list of files, and bytes of one of them from an offset."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
+
+ProgressCallback = Callable[[int, int | None, str], None]
+"""Called with (bytes done of the whole model, total bytes or None, path of the file that moved)."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import contextlib
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -12,10 +12,7 @@ from haizen_runtime.storage.errors import Cancelled, SourceChanged, TransientErr
 from haizen_runtime.storage.filejob import FileJob
 from haizen_runtime.storage.limits import MIB, Limits, backoff_delay
 from haizen_runtime.storage.pace import Pace
-from haizen_runtime.storage.sources import RemoteFile, Source
-
-ProgressCallback = Callable[[int, int | None, str], None]
-"""Called with (bytes done of the whole model, total bytes or None, path of the file that moved)."""
+from haizen_runtime.storage.sources import ProgressCallback, RemoteFile, Source
 
 
 class Stop:
