@@ -26,7 +26,7 @@ from haizen_operator.kinds import (
 from haizen_operator.kube.connection import Credentials
 from haizen_operator.observe import Observer
 from haizen_operator.queue import WorkQueue
-from haizen_operator.reconcile import Key
+from haizen_operator.reconcile import SETTLE_SECONDS, Key
 
 logger = logging.getLogger(__name__)
 Handler = Callable[..., Coroutine[Any, Any, None]]
@@ -127,7 +127,7 @@ def make_registry(
         watches.alive(KNATIVE_SERVICE.plural)
         key = _parent(event["object"])
         if key is not None:
-            queue.add(key)
+            queue.add_after(key, SETTLE_SECONDS)
 
     @on(SERVING_RUNTIME)
     async def serving_runtime(event: Any, **_: Any) -> None:

@@ -22,6 +22,8 @@ from haizen_operator.status import Problem, apply_rejected, knative_not_installe
 logger = logging.getLogger(__name__)
 Key = tuple[str, str]
 """Namespace and name of an InferenceService."""
+SETTLE_SECONDS = 0.2
+"""A Knative Service changes its status several times in a row: this much later, one look does for all of them."""
 
 
 @dataclass
@@ -89,7 +91,7 @@ class Reconciler:
             return None
         self._applies[key] += 1
         if self._applies[key] == 1:
-            return 0.0
+            return SETTLE_SECONDS
         # The same again: somebody undoes what we apply, or a webhook rewrites it. Say how things are, and go slowly.
         logger.warning("%s/%s needed %d applies in a row", *key, self._applies[key])
         await report(self.client, observed.isvc, plan, _rfc3339(observed.now))

@@ -43,7 +43,7 @@ async def load_configuration(kubeconfig: str | None = None, context: str | None 
     """
     configuration = ClusterConfiguration()
     configuration.retries = None  # the client retries by itself, with jitter and Retry-After
-    configuration.connection_pool_maxsize = 64
+    configuration.connection_pool_maxsize = 32
     configuration.client_session_kwargs = {"trust_env": False}  # a proxy comes from the kubeconfig, not from the env
     explicit = kubeconfig or os.environ.get("KUBECONFIG")
     try:
