@@ -34,16 +34,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings, warnings = Settings.parse(argv, os.environ)
         termination_log = settings.termination_log
-        logging.basicConfig(
-            level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
-        )
-        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+        configure_logging(settings)
         for warning in warnings:
             log.warning(warning)
         _serve(settings)
     except StartError as error:
         return _leave(report_fatal(error, termination_log))
     return _leave(0)
+
+
+def configure_logging(settings: Settings) -> None:
+    """Log to stderr."""
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # it warns of every client that speaks no HTTP
 
 
 def _serve(settings: Settings) -> None:

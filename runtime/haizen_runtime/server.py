@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import uvicorn.server
 from uvicorn.config import Config
 
+from haizen_runtime.doors.http.connections import connection_class
+
 if TYPE_CHECKING:
     from haizen_runtime.doors.http.app import HttpApp
     from haizen_runtime.settings import Settings
@@ -32,8 +34,7 @@ class Server(uvicorn.server.Server):
         super().__init__(
             Config(
                 application,
-                http="zttp",
-                http2=True,
+                http=connection_class(settings),
                 ws="none",
                 loop="none",
                 lifespan="off",
@@ -43,7 +44,6 @@ class Server(uvicorn.server.Server):
                 proxy_headers=False,
                 server_header=False,
                 timeout_keep_alive=settings.keep_alive_timeout_seconds,
-                limit_concurrency=settings.max_connections or None,
             )
         )
         self.app = app

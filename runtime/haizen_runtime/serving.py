@@ -39,6 +39,7 @@ async def _serve(settings: Settings, models: Sequence[Model], listener: socket.s
             settings.read_timeout_seconds,
             settings.request_timeout_seconds,
             os.environ.get("K_REVISION") or None,
+            settings.enable_docs_url,
         ),
     )
     server = Server(app, settings)

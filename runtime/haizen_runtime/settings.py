@@ -15,7 +15,7 @@ from haizen_runtime.protocol.errors import InvalidConfiguration
 ENV_PREFIX: Final = "HAIZEN_"
 
 KSERVE_ONLY: Final = frozenset({
-    "grpc_port", "enable_grpc", "workers", "max_threads", "max_asyncio_workers", "enable_docs_url",
+    "grpc_port", "enable_grpc", "workers", "max_threads", "max_asyncio_workers",
     "enable_latency_logging", "configure_logging", "log_config_file", "access_log_format", "event_loop",
     "predictor_host", "protocol", "predictor_protocol", "predictor_use_ssl", "predictor_request_timeout_seconds",
     "predictor_request_retries", "enable_predictor_health_check", "grpc_max_send_message_length",
@@ -65,10 +65,14 @@ class Settings:
     """The largest request body, as sent and decompressed."""
     read_timeout_seconds: float = 60.0
     """How long a request's body may take to arrive."""
+    header_timeout_seconds: float = 20.0
+    """How long a request's headers may take to arrive once the first of their bytes came."""
     keep_alive_timeout_seconds: int = 65
     """How long an idle connection stays open."""
     max_connections: int = 10000
     """The most connections at once; more are answered with 503. 0 for no limit."""
+    enable_docs_url: bool = False
+    """Answer /docs (Swagger's page) and /openapi.json."""
     drain_quiet_seconds: float = 1.0
     """After SIGTERM, requests are accepted until none came for this long."""
     drain_timeout_seconds: float = 60.0
@@ -107,7 +111,8 @@ class Settings:
         for name in ("threads", "instances", "max_connections", "max_batch_delay_seconds", "request_timeout_seconds",
                      "drain_quiet_seconds", "drain_timeout_seconds"):  # fmt: skip
             _in_range(f"--{name}", getattr(self, name), 0, 2**62)
-        _in_range("--read_timeout_seconds", self.read_timeout_seconds, 0.001, 2**62)
+        for name in ("read_timeout_seconds", "header_timeout_seconds"):
+            _in_range(f"--{name}", getattr(self, name), 0.001, 2**62)
         _one_of("--batch_place", self.batch_place, ("auto", "loop", "thread"))
         _one_of("--log_level", self.log_level, ("debug", "info", "warning", "error"))
         if not self.model_name or any(char in self.model_name for char in "/:?#% "):

@@ -17,14 +17,16 @@ from typing import Any
 import httpx
 import pytest
 
+SERVE = ("-m", "haizen_runtime.main", "--host=127.0.0.1", "--http_port=0")
+
 
 class RuntimeProcess:
     """One haizen-runtime under test; its log is collected all the time."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
+    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
         base = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "haizen_runtime.main", "--host=127.0.0.1", "--http_port=0", *arguments],
+            [sys.executable, *command],
             stderr=subprocess.PIPE,
             text=True,
             env={**base, "HAIZEN_TERMINATION_LOG": os.devnull, **environment},
@@ -87,11 +89,19 @@ def wait_for(
 
 
 @pytest.fixture
-def start_runtime() -> Iterator[Callable[..., RuntimeProcess]]:
+def start_runtime(start_program: Callable[..., RuntimeProcess]) -> Callable[..., RuntimeProcess]:
+    def start(*arguments: str, **environment: str) -> RuntimeProcess:
+        return start_program(*SERVE, *arguments, **environment)
+
+    return start
+
+
+@pytest.fixture
+def start_program() -> Iterator[Callable[..., RuntimeProcess]]:
     started: list[RuntimeProcess] = []
 
-    def start(*arguments: str, **environment: str) -> RuntimeProcess:
-        started.append(RuntimeProcess(list(arguments), environment))
+    def start(*command: str, **environment: str) -> RuntimeProcess:
+        started.append(RuntimeProcess(list(command), environment))
         return started[-1]
 
     yield start
@@ -126,8 +136,8 @@ def iris_dir(tmp_path_factory: pytest.TempPathFactory, iris_model: Any) -> Path:
 @pytest.fixture(scope="session")
 def iris_runtime(iris_dir: Path) -> Iterator[RuntimeProcess]:
     runtime = RuntimeProcess(
-        ["--model_name=iris", f"--model_dir={iris_dir}", "--allow-code", "--max_body_bytes=1000000",
-         "--read_timeout_seconds=2"],
+        [*SERVE, "--model_name=iris", f"--model_dir={iris_dir}", "--allow-code", "--max_body_bytes=1000000",
+         "--read_timeout_seconds=2", "--header_timeout_seconds=2"],
         {"K_REVISION": "iris-predictor-00001"},
     )  # fmt: skip
     try:

@@ -81,6 +81,16 @@ def test_downloads_and_serves_a_storage_uri(tmp_path: Path, iris_dir: Path, star
     assert answer["outputs"][0]["data"] == [0]
 
 
+def test_a_storage_uri_may_be_where_the_model_is_already(iris_dir: Path, start_runtime: Callable[..., Any]) -> None:
+    before = sorted(path.name for path in iris_dir.iterdir())
+    runtime = start_runtime(
+        "--model_name=iris", f"--model_dir={iris_dir}", "--allow_code", STORAGE_URI=str(iris_dir),
+        HAIZEN_STORAGE_URIS=json.dumps([{"uri": f"file://{iris_dir}/.", "mountPath": f"{iris_dir}/"}]),
+    )  # fmt: skip
+    runtime.wait_ready()
+    assert sorted(path.name for path in iris_dir.iterdir()) == before
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_drains_under_load_without_losing_a_request(
     iris_dir: Path, start_runtime: Callable[..., Any], number: signal.Signals

@@ -36,8 +36,8 @@ def test_reads(arguments: list[str], environment: dict[str, str], expected: dict
 
 
 def test_what_only_kserves_server_knows_is_a_warning() -> None:
-    _, warnings = Settings.parse(["--workers=2", "--enable_docs_url", "--grpc_port", "8081"], {})
-    assert [warning.split()[0] for warning in warnings] == ["--workers", "--enable_docs_url", "--grpc_port"]
+    _, warnings = Settings.parse(["--workers=2", "--enable_grpc", "--grpc_port", "8081"], {})
+    assert [warning.split()[0] for warning in warnings] == ["--workers", "--enable_grpc", "--grpc_port"]
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
             if file.slow_chunk or fault == "trickle":
                 time.sleep(0.05)
         if fault == "stall":
-            self.state.stopping.wait(20)
+            self.state.stopping.wait(3600)
         if file.chunked and fault != "cut":
             self.wfile.write(b"0\r\n\r\n")
 

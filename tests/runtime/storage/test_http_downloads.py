@@ -5,7 +5,6 @@ import io
 import random
 import tarfile
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -220,13 +219,11 @@ def test_a_silent_server_does_not_hold_up_a_cancel(server: FaultyServer, tmp_pat
     server.files["/model.bin"] = Served(OLD, faults=["stall"] * 100)
     cancel = threading.Event()
     threading.Timer(0.5, cancel.set).start()
-    began = time.monotonic()
 
+    # A cancel that waits for these limits runs into the test's own.
     with pytest.raises(Cancelled):
         fetch(f"{server.url}/model.bin", tmp_path / "m", environ={}, cancel=cancel,
-              limits=replace(quick, read_timeout=200.0, stall_seconds=200.0))  # fmt: skip
-
-    assert time.monotonic() - began < 60, "the cancel waited for the read timeout"
+              limits=replace(quick, read_timeout=7200.0, stall_seconds=7200.0))  # fmt: skip
 
 
 def test_a_complete_download_is_reused_without_asking(server: FaultyServer, tmp_path: Path, quick: Limits) -> None:

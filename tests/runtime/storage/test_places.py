@@ -190,6 +190,20 @@ def test_a_local_folder_is_copied_and_a_change_is_noticed(tmp_path: Path, form: 
     assert fetch(form.format(source), tmp_path / "m", environ={}, copy_local=False) == source
 
 
+@pytest.mark.parametrize("form", ["{}", "file://{}", "{}/.", "file://{}/"])
+def test_a_local_folder_is_not_copied_onto_itself(tmp_path: Path, form: str) -> None:
+    (tmp_path / "model.bin").write_bytes(MODEL)
+    assert fetch(form.format(tmp_path), tmp_path, environ={}) == tmp_path
+    assert [path.name for path in tmp_path.iterdir()] == ["model.bin"]
+
+
+def test_a_local_folder_is_not_copied_into_itself(tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(MODEL)
+    with pytest.raises(DownloadError, match="lies inside the source"):
+        fetch(str(tmp_path), tmp_path / "inside", environ={})
+    assert [path.name for path in tmp_path.iterdir()] == ["model.bin"]
+
+
 def test_a_link_that_leads_out_of_a_local_folder_is_refused(tmp_path: Path) -> None:
     source = tmp_path / "src"
     (source / "sub").mkdir(parents=True)

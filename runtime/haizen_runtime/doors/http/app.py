@@ -31,6 +31,8 @@ class HttpSettings:
     """How long a request may take in the queue and the model; 0 for no limit."""
     revision: str | None = None
     """Sent as `haizen-revision` with every answer."""
+    docs: bool = False
+    """Whether /docs and /openapi.json answer."""
 
 
 @dataclass(slots=True)
@@ -51,6 +53,7 @@ class HttpApp:
     """The ASGI application. Endpoints register by name; `requests_seen` tells the drain whether traffic still comes."""
 
     def __init__(self, plane: DataPlane, settings: HttpSettings) -> None:
+        from haizen_runtime.doors.http.documentation import documentation_endpoints
         from haizen_runtime.doors.http.status import status_endpoints
 
         self.plane = plane
@@ -64,6 +67,7 @@ class HttpApp:
         self.in_flight = 0
         self._inference_open = False
         self.endpoints.update(status_endpoints(self))
+        self.endpoints.update(documentation_endpoints(self))
 
     def open_inference(self) -> None:
         """Bring in the inference endpoints. They need numpy, so the loading thread imports them, not the start."""

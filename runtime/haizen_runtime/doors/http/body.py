@@ -30,6 +30,8 @@ class BodyReader:
         Raises PayloadTooLarge, RequestTimeout, UnsupportedMedia, InvalidInput or ClientGone.
         """
         declared = headers.get(b"content-length")
+        if declared is not None and not (declared.isdigit() and len(declared) < 20):
+            raise InvalidInput("The content-length header is not a number.")
         if declared is not None and int(declared) > self.limit_bytes:
             raise PayloadTooLarge(
                 f"The request body has {int(declared)} bytes; at most {self.limit_bytes} are accepted."

@@ -23,6 +23,8 @@ FIXED = {
     "/": Match("root", GET),
     "/metrics": Match("metrics", GET),
     "/healthz": Match("live", GET),
+    "/docs": Match("docs", GET),
+    "/openapi.json": Match("openapi", GET),
     "/v1/models": Match("v1.models", GET),
     "/v2": Match("v2.server", GET),
     "/v2/": Match("v2.server", GET),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any, Final
 
 from haizen_runtime.protocol.errors import ModelNotReady
 
@@ -11,6 +14,9 @@ if TYPE_CHECKING:
 
 EXTENSIONS: list[str] = ["model_metadata", "parameters", "sequence"]
 """What `GET /v2` says this server adds to the bare protocol."""
+
+
+EXPOSITION: Final = "haizen_runtime.doors.http.exposition"
 
 
 def status_endpoints(app: HttpApp) -> dict[str, Endpoint]:
@@ -33,9 +39,10 @@ def status_endpoints(app: HttpApp) -> dict[str, Endpoint]:
         await answer(call, {"ready": plane.ready}, 200 if plane.ready else 503)
 
     async def metrics(call: Call) -> None:
-        from haizen_runtime.doors.http.exposition import CONTENT_TYPE, render
-
-        await responder.raw(call.send, 200, render(app), (b"content-type", CONTENT_TYPE), call.headers)
+        # The first scrape imports prometheus_client, which would hold up requests on the event loop.
+        exposition: Any = sys.modules.get(EXPOSITION) or await asyncio.to_thread(importlib.import_module, EXPOSITION)
+        content_type = (b"content-type", exposition.CONTENT_TYPE)
+        await responder.raw(call.send, 200, exposition.render(app), content_type, call.headers)
 
     async def v1_models(call: Call) -> None:
         await answer(call, {"models": plane.registry.names})
