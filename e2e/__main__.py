@@ -14,7 +14,7 @@ from rich.console import Console
 from e2e import access
 from e2e.context import Context
 from e2e.installation import Installation, rolls_with
-from e2e.kubectl import Kubectl
+from e2e.kubectl import Kubectl, wait_for
 from e2e.model_store import ModelStore
 from e2e.report import Result, print_table, write_json
 from e2e.stories import Story, choose
@@ -78,7 +78,9 @@ def tell(story: Story, context: Context, *, keep: bool) -> Result:
 
 def fresh_namespace(context: Context) -> None:
     """Make the story's namespace anew, with the ServiceAccount that may read the model store."""
-    context.kubectl.delete("namespace", context.namespace, wait=True)
+    context.kubectl.delete("namespace", context.namespace)
+    name = context.namespace
+    wait_for(f"an earlier {name} is gone", lambda: context.kubectl.get("namespace", name) is None, timeout_seconds=400)
     context.kubectl.apply(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": context.namespace}},
         *context.store.access(context.namespace),

@@ -48,7 +48,14 @@ class Context:
             "apiVersion": "serving.kserve.io/v1beta1",
             "kind": "InferenceService",
             "metadata": {"name": name, "namespace": self.namespace, "annotations": annotations or {}},
-            "spec": {"predictor": {"serviceAccountName": self.store.SERVICE_ACCOUNT, "model": model, **predictor}},
+            "spec": {
+                "predictor": {
+                    "serviceAccountName": self.store.SERVICE_ACCOUNT,
+                    "maxReplicas": 2,  # more would only take the two cores away from the first
+                    "model": model,
+                    **predictor,
+                }
+            },
         }
 
     def host(self, name: str) -> str:

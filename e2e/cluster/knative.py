@@ -144,4 +144,4 @@ def _configure(config_map: Manifest) -> None:
 def _ask_for_little(deployment: Manifest) -> None:
     """Leave the node's two cores to the services under test."""
     for container in deployment["spec"]["template"]["spec"]["containers"]:
-        container.setdefault("resources", {})["requests"] = {"cpu": "10m", "memory": "60Mi"}
+        container.setdefault("resources", {})["requests"] = {"cpu": "100m", "memory": "60Mi"}
