@@ -30,7 +30,7 @@ def drift(context: Context) -> None:
     wait_for("the split is restored", lambda: traffic(context) == wanted, explain=lambda: traffic(context))
     context.wait_ready(NAME)
     writes = operator_writes(context) - before
-    spent = {key: count for key, count in writes.items() if key[1] == "services.serving.knative.dev"}
+    spent = {key: count for key, count in writes.items() if key[1] == "Service"}
     assert sum(spent.values()) == 1, f"writes to restore the split: {dict(writes)}"
     context.note("writes to restore a split", 1)
 
