@@ -93,10 +93,13 @@ class FaultProxy:
         return int(self._runner.addresses[0][1])
 
     async def _close(self) -> None:
-        for task in list(self._watches):
-            task.cancel()
         await self._runner.cleanup()
         await self._session.close()
+        rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+        await asyncio.sleep(0.25)  # TLS connections take a few turns of the loop to close
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         fault = self.decide(request.method, request.path_qs)
