@@ -20,7 +20,7 @@ Manifest = dict[str, Any]
 
 async def until_done(what: str, do: Callable[[], Awaitable[None]]) -> None:
     """Do something, again and again with growing pauses until it works: a CRD may come later than the operator."""
-    backoff, failures = Backoff(base_seconds=1.0, max_seconds=30.0), 0
+    backoff, failures = Backoff(base_seconds=0.5, max_seconds=10.0), 0
     while True:
         try:
             await do()

@@ -144,6 +144,7 @@ def test_writes_that_fail_for_a_while(
 ) -> None:
     """The first eight writes of every kind are refused; then all is as if nothing had been."""
     refused: Counter[str] = Counter()
+    world.install_runtimes()
     with ToyKnative(control_plane), run_fault_proxy(control_plane, tmp_path) as proxy:
 
         def decide(method: str, path: str) -> Fault | None:
