@@ -10,7 +10,7 @@ BIN     := .venv/bin
 STORIES ?= all
 SAMPLE  ?= manifests/samples/digits.yaml
 
-.PHONY: help install run test check fmt generate build images cluster cluster-down e2e bench clean
+.PHONY: help install run test check fmt generate manifests build images cluster cluster-down e2e bench clean
 
 help: ## what each verb does
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -51,6 +51,11 @@ fmt: .venv/.dev ## format and sort imports
 
 generate: .venv/.dev ## the CRDs, from the operator's models
 	$(BIN)/python -m haizen_operator.api.generate
+
+manifests: .venv/.dev ## manifests/base/operator.yaml, from the chart's default values
+	@helm="$$($(BIN)/python -m e2e.cluster binaries helm)/helm" && "$$helm" template haizen charts/haizen \
+	  --namespace haizen-system --set crds.install=false --skip-tests \
+	  | sed -e "s/managed-by: Helm/managed-by: kustomize/" -e "/helm.sh\/chart:/d" > manifests/base/operator.yaml
 
 build: .venv/.dev ## the wheel
 	$(UV) build --wheel --out-dir dist
