@@ -10,6 +10,9 @@ BIN     := .venv/bin
 STORIES ?= all
 SAMPLE  ?= manifests/samples/digits.yaml
 
+# The certificates that the machine trusts, as every other tool here does (proxies with an authority of their own).
+export UV_SYSTEM_CERTS := true
+
 .PHONY: help install run test check fmt generate manifests build images cluster cluster-down e2e bench clean
 
 help: ## what each verb does

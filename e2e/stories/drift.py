@@ -9,6 +9,7 @@ from e2e.stories import story
 from e2e.writes import operator_writes
 
 NAME = "drifting"
+MIN_SCALE = "autoscaling.knative.dev/min-scale"
 
 
 @story("drift", "drift: Knative Service edited by hand, then deleted", order=60)
@@ -35,13 +36,9 @@ def drift(context: Context) -> None:
     context.note("writes to restore a split", 1)
 
     before = operator_writes(context)
-    context.kubectl.patch(
-        "ksvc",
-        f"{NAME}-predictor",
-        context.namespace,
-        {"spec": {"template": {"spec": {"containerConcurrency": 7}}}},
-    )
-    wait_for("the template is restored", lambda: concurrency(context) != 7)
+    three = {"spec": {"template": {"metadata": {"annotations": {MIN_SCALE: "3"}}}}}
+    context.kubectl.patch("ksvc", f"{NAME}-predictor", context.namespace, three)
+    wait_for("the template is restored", lambda: min_scale(context) == "1")
     context.wait_ready(NAME)
 
     old_uid = (context.knative_service(NAME) or {})["metadata"]["uid"]
@@ -71,6 +68,6 @@ def traffic(context: Context) -> list[dict[str, object]]:
     return found
 
 
-def concurrency(context: Context) -> object:
-    """Return the template's containerConcurrency."""
-    return (context.knative_service(NAME) or {})["spec"]["template"]["spec"].get("containerConcurrency")
+def min_scale(context: Context) -> object:
+    """Return the template's minimal scale."""
+    return (context.knative_service(NAME) or {})["spec"]["template"]["metadata"]["annotations"].get(MIN_SCALE)
