@@ -74,11 +74,11 @@ async def write_status(client: KubeClient, isvc: Manifest, status: Manifest) -> 
             return
     except Rejected as refusal:
         logger.info("%s: the status is replaced: %s", _named(isvc), refusal.message)
-    operations = (
+    replacement: tuple[Manifest, ...] = (
         {"op": "test", "path": "/metadata/uid", "value": metadata["uid"]},
         {"op": "add", "path": "/status", "value": status},
     )
-    await _patch(client, JsonPatch(INFERENCE_SERVICE, name, namespace, operations, "status replaced", "status"))
+    await _patch(client, JsonPatch(INFERENCE_SERVICE, name, namespace, replacement, "status replaced", "status"))
 
 
 async def post(client: KubeClient, isvc: Manifest, event: Event, time: str) -> None:
