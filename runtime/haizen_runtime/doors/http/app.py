@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -53,14 +54,16 @@ class HttpApp:
     """The ASGI application. Endpoints register by name; `requests_seen` tells the drain whether traffic still comes."""
 
     def __init__(self, plane: DataPlane, settings: HttpSettings) -> None:
+        """Made on the event loop that it will run on."""
         from haizen_runtime.doors.http.documentation import documentation_endpoints
         from haizen_runtime.doors.http.status import status_endpoints
 
         self.plane = plane
         self.settings = settings
+        self.loop = asyncio.get_running_loop()
         revision = settings.revision
         self.responder = Responder([(b"haizen-revision", revision.encode("latin-1", "replace"))] if revision else [])
-        self.bodies = BodyReader(settings.max_body_bytes, settings.read_timeout_seconds)
+        self.bodies = BodyReader(settings.max_body_bytes, settings.read_timeout_seconds, self.loop)
         self.endpoints: dict[str, Endpoint] = {}
         self.last_request = 0.0
         """When the last request that was no probe came (monotonic seconds); 0 for never."""

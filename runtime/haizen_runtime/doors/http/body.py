@@ -17,7 +17,8 @@ _WINDOW_BITS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 class BodyReader:
     """Reads bodies. One clock for all of them: a timer per request would cost more than reading a small body."""
 
-    def __init__(self, limit_bytes: int, timeout_seconds: float) -> None:
+    def __init__(self, limit_bytes: int, timeout_seconds: float, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self.limit_bytes = limit_bytes
         self.timeout_seconds = timeout_seconds
         self._reading: dict[asyncio.Task[Any], float] = {}
@@ -36,9 +37,9 @@ class BodyReader:
             raise PayloadTooLarge(
                 f"The request body has {int(declared)} bytes; at most {self.limit_bytes} are accepted."
             )
-        task = asyncio.current_task()
+        loop = self._loop  # asking for the running one costs a system call (getpid) before Python 3.12
+        task = asyncio.current_task(loop)
         assert task is not None
-        loop = asyncio.get_running_loop()
         self._reading[task] = loop.time()
         if self._timer is None:
             self._timer = loop.call_later(self.timeout_seconds / 4, self._tick, loop)

@@ -55,6 +55,11 @@ class Http1Connection(ZttpProtocol):
     header_timeout_seconds: float
     _head_timer: asyncio.TimerHandle | None = None
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        conn: Any = HeldHead(self.conn)
+        self.conn = conn
+
     def data_received(self, data: bytes) -> None:
         """Parse; what is no HTTP gets a 400."""
         try:
@@ -92,6 +97,44 @@ class Http1Connection(ZttpProtocol):
             limit = self.header_timeout_seconds
             self.transport.write(_answer(408, f"The request's headers did not arrive within {limit:g} seconds."))
         self.transport.close()
+
+
+class HeldHead:
+    """A zttp connection whose response heads wait for the first of the body, so that both leave in one write.
+
+    uvicorn writes after each ASGI message, and a small answer would cost two system calls instead of one.
+    """
+
+    __slots__ = (
+        "_data", "_head", "_held", "end_message", "next_event", "receive_event", "send_data", "send_informational",
+        "should_close", "start_next_cycle", "upgrade",
+    )  # fmt: skip
+
+    def __init__(self, conn: Any) -> None:
+        self._held = False
+        self._data = conn.data_to_send
+        self._head = conn.send_response
+        self.end_message = conn.end_message
+        self.next_event = conn.next_event
+        self.receive_event = conn.receive_event
+        self.send_data = conn.send_data
+        self.send_informational = conn.send_informational
+        self.should_close = conn.should_close
+        self.start_next_cycle = conn.start_next_cycle
+        self.upgrade = conn.upgrade
+
+    def send_response(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        """Frame a head."""
+        self._head(status, headers)
+        self._held = True
+
+    def data_to_send(self) -> bytes:
+        """What to write now: nothing right after a head, then all there is."""
+        if self._held:
+            self._held = False
+            return b""
+        data: bytes = self._data()
+        return data
 
 
 _REASONS = {400: b"Bad Request", 408: b"Request Timeout", 503: b"Service Unavailable"}

@@ -83,7 +83,7 @@ async def _serve(
         body = await app.bodies.read(call.receive, call.headers)
         started = perf_counter()
         request = decode(body)
-        request.deadline = _deadline(call.headers.get(TIMEOUT_HEADER), settings.request_timeout_seconds)
+        request.deadline = _deadline(app.loop, call.headers.get(TIMEOUT_HEADER), settings.request_timeout_seconds)
         request.is_cancelled = presence.is_gone
         decoded = perf_counter()
         response = await model.infer(request)
@@ -103,13 +103,13 @@ async def _serve(
     await app.responder.json(call.send, 200, answer, call.headers)
 
 
-def _deadline(header: bytes | None, limit_seconds: float) -> float | None:
+def _deadline(loop: asyncio.AbstractEventLoop, header: bytes | None, limit_seconds: float) -> float | None:
     seconds = limit_seconds or None
     if header is not None and header.isdigit() and len(header) < 12:
         wanted = int(header) / 1000
         if wanted > 0 and (seconds is None or wanted < seconds):
             seconds = wanted
-    return None if seconds is None else asyncio.get_running_loop().time() + seconds
+    return None if seconds is None else loop.time() + seconds
 
 
 def _check_content_type(content_type: bytes) -> None:
