@@ -10,6 +10,7 @@ from e2e.stories.operator_killed import edit, settled
 
 NAME = "inherited"
 RUNTIME = "kserve-sklearnserver"
+VOLUME = "kserve-provision-location"
 
 
 @story("takeover", "taking over from KServe", order=80)
@@ -100,6 +101,7 @@ def leave_behind(context: Context) -> None:
         ],
         "ports": [{"containerPort": 8080, "name": "h2c"}],
         "readinessProbe": {"httpGet": {"path": "/v2/health/ready", "port": 8080}},
+        "volumeMounts": [{"name": VOLUME, "mountPath": "/mnt/models"}],
         "resources": SMALL,
     }
     create(
@@ -116,7 +118,7 @@ def leave_behind(context: Context) -> None:
             "spec": {
                 "template": {
                     "metadata": {"labels": labels, "annotations": {"autoscaling.knative.dev/min-scale": "1"}},
-                    "spec": {"containers": [container]},
+                    "spec": {"containers": [container], "volumes": [{"name": VOLUME, "emptyDir": {}}]},
                 },
                 "traffic": [{"latestRevision": True, "percent": 100}],
             },
