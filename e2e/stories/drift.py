@@ -9,7 +9,7 @@ from e2e.stories import story
 from e2e.writes import operator_writes
 
 NAME = "drifting"
-MIN_SCALE = "autoscaling.knative.dev/min-scale"
+MAX_SCALE = "autoscaling.knative.dev/max-scale"
 
 
 @story("drift", "drift: Knative Service edited by hand, then deleted", order=60)
@@ -36,9 +36,9 @@ def drift(context: Context) -> None:
     context.note("writes to restore a split", 1)
 
     before = operator_writes(context)
-    three = {"spec": {"template": {"metadata": {"annotations": {MIN_SCALE: "3"}}}}}
-    context.kubectl.patch("ksvc", f"{NAME}-predictor", context.namespace, three)
-    wait_for("the template is restored", lambda: min_scale(context) == "1")
+    one = {"spec": {"template": {"metadata": {"annotations": {MAX_SCALE: "1"}}}}}
+    context.kubectl.patch("ksvc", f"{NAME}-predictor", context.namespace, one)
+    wait_for("the template is restored", lambda: max_scale(context) == "2")
     context.wait_ready(NAME)
 
     old_uid = (context.knative_service(NAME) or {})["metadata"]["uid"]
@@ -68,6 +68,6 @@ def traffic(context: Context) -> list[dict[str, object]]:
     return found
 
 
-def min_scale(context: Context) -> object:
-    """Return the template's minimal scale."""
-    return (context.knative_service(NAME) or {})["spec"]["template"]["metadata"]["annotations"].get(MIN_SCALE)
+def max_scale(context: Context) -> object:
+    """Return the template's maximal scale."""
+    return (context.knative_service(NAME) or {})["spec"]["template"]["metadata"]["annotations"].get(MAX_SCALE)

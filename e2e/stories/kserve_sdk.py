@@ -11,6 +11,7 @@ from e2e.context import Context
 from e2e.stories import story
 
 PACKAGE = "kserve==0.21.0"
+CLIENT_LIBRARY = "kubernetes<36"  # later ones refuse the SDK's own objects: "Input should be a valid dictionary"
 CLIENT = Path(__file__).resolve().parents[1] / "kserve_client.py"
 
 
@@ -47,6 +48,8 @@ def environment() -> Path:
     marker = folder / ".installed"
     if not marker.exists():
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        subprocess.run([str(folder / "bin" / "pip"), "install", "--quiet", PACKAGE], check=True, timeout=600)
+        subprocess.run(
+            [str(folder / "bin" / "pip"), "install", "--quiet", PACKAGE, CLIENT_LIBRARY], check=True, timeout=600
+        )
         marker.touch()
     return folder / "bin" / "python"

@@ -59,6 +59,8 @@ def kserve_runtime() -> Manifest:
         "image": "dev.local/haizen-runtime:e2e",
         "args": ["--model_name={{.Name}}", "--model_dir=/mnt/models", "--http_port=8080"],
         "env": [{"name": "HAIZEN_ALLOW_CODE", "value": "true"}],
+        # KServe's own server opens its port when the model is loaded; this one at once.
+        "readinessProbe": {"httpGet": {"path": "/v2/health/ready", "port": 8080}},
         "resources": SMALL,
     }
     formats = [{"name": "sklearn", "version": "1", "autoSelect": True, "priority": 1}]

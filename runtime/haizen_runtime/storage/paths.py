@@ -21,9 +21,11 @@ def safe_relative(name: str) -> str:
     """
     if any(ord(character) < 0x20 or ord(character) == 0x7F for character in name):
         raise UnsafePath("it holds control characters")
-    if name.startswith(("/", "\\")) or _DRIVE.match(name):
+    if name.startswith(("/", "\\")):
         raise UnsafePath("it is an absolute path")
     components = [part for part in name.split("/") if part not in ("", ".")]
+    if components and _DRIVE.match(components[0]):
+        raise UnsafePath("it is an absolute path")
     if any(part == ".." for part in re.split(r"[/\\]", name)):
         raise UnsafePath("it leads out of the folder with '..'")
     if "\\" in name:

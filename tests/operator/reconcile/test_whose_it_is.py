@@ -64,11 +64,13 @@ def test_what_kserve_wrote_and_we_do_not_want_goes(world: World, operator: Opera
     }
     left = service_of_somebody("taken", namespace, labels={LABEL: "taken"}, ownerReferences=[owner])
     left["metadata"]["annotations"] = {"serving.knative.dev/creator": "kserve"}
-    # All in one: the service, KServe's status, and the end of the pause, as if the operator had been down meanwhile.
+    # Nobody's at first, or the paused operator would delete it, and one that has just woken up would make its own.
+    claims = {key: left["metadata"].pop(key) for key in ("labels", "ownerReferences")}
+    world.create(KNATIVE_SERVICE, left, manager="manager")
     status = {"status": {"url": "http://old", "stale": "field", "components": {"predictor": {"gone": "yes"}}}}
     world.merge(INFERENCE_SERVICE, "taken", namespace, status, "status", manager="manager")
     world.merge(INFERENCE_SERVICE, "taken", namespace, {"metadata": {"annotations": {"serving.kserve.io/stop": None}}})
-    world.create(KNATIVE_SERVICE, left, manager="manager")
+    world.merge(KNATIVE_SERVICE, "taken-predictor", namespace, {"metadata": claims}, manager="manager")
     found = world.wait_ready("taken", namespace)["status"]
     assert "stale" not in found
     assert "gone" not in found["components"]["predictor"]
