@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import threading
 from typing import Any
 
@@ -13,6 +12,7 @@ from e2e.installation import Installation
 from e2e.kubectl import Manifest, wait_for
 from e2e.local_operator import LocalOperator
 from e2e.stories import story
+from haizen_cli.run.server import free_port
 
 
 @story("operator-killed", "operator killed after its n-th write, n = 1..N", order=110)
@@ -123,10 +123,3 @@ def normalised(context: Context, name: str) -> Any:
         "conditions": sorted((each["type"], each["status"]) for each in service["status"]["conditions"]),
     }
     return json.loads(re.sub(re.escape(name) + r"\b", "NAME", json.dumps(text)))
-
-
-def free_port() -> int:
-    """Return a TCP port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
