@@ -81,6 +81,21 @@ class Context:
             f"{name} is Ready", ready, timeout_seconds, explain=lambda: (self.get(name) or {}).get("status")
         )
 
+    def edit(self, name: str, predictor: Manifest) -> None:
+        """Edit the predictor; None takes a field away."""
+        self.kubectl.patch("inferenceservice", name, self.namespace, {"spec": {"predictor": predictor}})
+
+    def wait_split(self, name: str, split: list[tuple[int, bool]]) -> Manifest:
+        """Wait until a service is Ready with a split of (percent, is the latest)."""
+
+        def there() -> Manifest | None:
+            ready = self.wait_ready(name)
+            traffic = ready["status"]["components"]["predictor"]["traffic"]
+            seen = sorted((entry.get("percent") or 0, bool(entry.get("latestRevision"))) for entry in traffic)
+            return ready if seen == sorted(split) else None
+
+        return wait_for(f"{name} settles at {split}", there, 240, explain=lambda: (self.get(name) or {}).get("status"))
+
     def wait_condition(self, name: str, text: str, kind: str = "Ready", timeout_seconds: float = 180.0) -> Manifest:
         """Wait until a condition is False and its reason or message contains `text`; returns the condition."""
 

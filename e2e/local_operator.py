@@ -13,7 +13,8 @@ class LocalOperator:
     """Starts, kills and restarts `haizen-operator` against a kubeconfig."""
 
     def __init__(self, kubeconfig: Path, log: Path, port: int) -> None:
-        self._log = log
+        self.log = log
+        self.starts = 0
         self._environ = {
             **os.environ,
             "KUBECONFIG": str(kubeconfig),
@@ -27,7 +28,8 @@ class LocalOperator:
 
     def start(self) -> None:
         """Start it; its output goes to the log."""
-        with self._log.open("ab") as output:
+        self.starts += 1
+        with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "haizen_operator.main"], env=self._environ, stdout=output, stderr=output
             )

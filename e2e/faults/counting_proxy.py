@@ -57,7 +57,10 @@ class CountingProxy:
     async def _start(self) -> int:
         timeout = ClientTimeout(total=None, connect=10)
         self._session = ClientSession(
-            connector=TCPConnector(ssl=self._tls, limit=0), timeout=timeout, auto_decompress=False
+            connector=TCPConnector(ssl=self._tls, limit=0),
+            timeout=timeout,
+            auto_decompress=False,
+            skip_auto_headers=("Content-Type",),
         )
         application = web.Application(client_max_size=16 * 1024 * 1024)
         application.router.add_route("*", "/{path:.*}", self._forward)
@@ -74,7 +77,8 @@ class CountingProxy:
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
         url = f"{self._server}{request.path_qs}"
-        body = await request.read()
+        # Without a body there must be no Content-Type either: the API server refuses one that it does not know (415).
+        body = await request.read() or None
         async with self._session.request(request.method, url, headers=headers, data=body) as answer:
             passed_on = {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
             if request.method in WRITES and "/leases" not in request.path:

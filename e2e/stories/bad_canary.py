@@ -28,7 +28,7 @@ def bad_canary(context: Context) -> None:
         for number, (what, model, said) in enumerate(bad):
             percent = 10 if number % 2 == 0 else None
             with prober.phase(what):
-                patch(context, {"canaryTrafficPercent": percent, "model": model})
+                context.edit(NAME, {"canaryTrafficPercent": percent, "model": model})
                 told = context.wait_condition(NAME, said)
                 prober.wait_for(200, what)
             context.note(what, f"{told['reason']}: {told['message']}")
@@ -36,13 +36,8 @@ def bad_canary(context: Context) -> None:
             answered = prober.revisions(what)
             assert set(answered) == {old}, f"{what}: answered by {dict(answered)}"
             back = dict.fromkeys(model) | {"storageUri": store.uri("variants/1")}
-            patch(context, {"canaryTrafficPercent": None, "model": back})
+            context.edit(NAME, {"canaryTrafficPercent": None, "model": back})
             healed = context.wait_ready(NAME)
             old = str(healed["status"]["components"]["predictor"]["latestRolledoutRevision"])
     context.note("requests", prober.summary())
     assert not prober.failures(), f"lost requests: {prober.failures()[:5]}"
-
-
-def patch(context: Context, predictor: Manifest) -> None:
-    """Edit the predictor."""
-    context.kubectl.patch("inferenceservice", NAME, context.namespace, {"spec": {"predictor": predictor}})

@@ -32,7 +32,7 @@ def canary(context: Context) -> None:
             predictor: Manifest = {"canaryTrafficPercent": percent}
             if variant is not None:
                 predictor["model"] = {"storageUri": store.uri(f"variants/{variant}")}
-            context.kubectl.patch("inferenceservice", NAME, context.namespace, {"spec": {"predictor": predictor}})
+            context.edit(NAME, predictor)
 
         def counted(phase: str, shares: dict[str, int]) -> None:
             """Count who answers while the split is Ready and observed, and judge the shares (percent)."""

@@ -19,8 +19,7 @@ def drift(context: Context) -> None:
     store.upload({f"variants/{seed}/model.joblib": digits.train_variant(context.workspace, seed) for seed in (1, 2)})
     context.kubectl.apply(context.inference_service(NAME, store.uri("variants/1")))
     context.wait_ready(NAME)
-    edit = {"spec": {"predictor": {"canaryTrafficPercent": 25, "model": {"storageUri": store.uri("variants/2")}}}}
-    context.kubectl.patch("inferenceservice", NAME, context.namespace, edit)
+    context.edit(NAME, {"canaryTrafficPercent": 25, "model": {"storageUri": store.uri("variants/2")}})
     context.wait_ready(NAME)
     wanted = traffic(context)
     assert sorted(entry["percent"] for entry in wanted) == [25, 75], wanted

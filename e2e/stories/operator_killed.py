@@ -9,7 +9,6 @@ from e2e import digits
 from e2e.context import Context
 from e2e.faults.counting_proxy import CountingProxy
 from e2e.installation import Installation
-from e2e.kubectl import Manifest, wait_for
 from e2e.local_operator import LocalOperator
 from e2e.stories import story
 from haizen_cli.run.server import free_port
@@ -38,29 +37,27 @@ def operator_killed(context: Context) -> None:
 def life(context: Context, name: str, kill_after: int) -> tuple[Any, int]:
     """Live a canary's life (apply, 10 %, promote, roll back); return its normalised end and the count of writes."""
     store = context.store
-    die = threading.Event()
 
     def on_write(number: int) -> None:
         if number == kill_after:
             operator.kill()
-            die.set()
 
     with CountingProxy(context.kubectl.kubeconfig, context.workspace, on_write) as proxy:
         operator = LocalOperator(proxy.kubeconfig, context.workspace / "operator.log", free_port())
         keeper_stop = threading.Event()
         operator.start()
-        keeper = threading.Thread(target=keep_running, args=(operator, die, keeper_stop), daemon=True)
+        keeper = threading.Thread(target=keep_running, args=(operator, keeper_stop), daemon=True)
         keeper.start()
         try:
             context.kubectl.apply(context.inference_service(name, store.uri("variants/1")))
             context.wait_ready(name)
             with context.prober(name, f"/v1/models/{name}:predict", digits.one_digit(), rate=20) as prober:
-                edit(context, name, {"canaryTrafficPercent": 10, "model": {"storageUri": store.uri("variants/2")}})
-                settled(context, name, [(10, True), (90, False)])
-                edit(context, name, {"canaryTrafficPercent": None})
-                settled(context, name, [(100, True)])
-                edit(context, name, {"canaryTrafficPercent": 0})
-                settled(context, name, [(0, True), (100, False)])
+                context.edit(name, {"canaryTrafficPercent": 10, "model": {"storageUri": store.uri("variants/2")}})
+                context.wait_split(name, [(10, True), (90, False)])
+                context.edit(name, {"canaryTrafficPercent": None})
+                context.wait_split(name, [(100, True)])
+                context.edit(name, {"canaryTrafficPercent": 0})
+                context.wait_split(name, [(0, True), (100, False)])
             context.note("requests", prober.summary())
             end = normalised(context, name)
             context.kubectl.delete("inferenceservice", name, context.namespace)
@@ -69,32 +66,16 @@ def life(context: Context, name: str, kill_after: int) -> tuple[Any, int]:
             keeper_stop.set()
             keeper.join(timeout=10)
             operator.stop()
+    starts = 2 if kill_after else 1
+    assert operator.starts == starts, f"{operator.starts} starts instead of {starts}: it died by itself; {operator.log}"
     return end, proxy.writes
 
 
-def keep_running(operator: LocalOperator, died: threading.Event, stop: threading.Event) -> None:
-    """Restart the operator after it was killed, as a Deployment does."""
+def keep_running(operator: LocalOperator, stop: threading.Event) -> None:
+    """Restart the operator whenever it is gone, as a Deployment does."""
     while not stop.wait(0.2):
-        if died.is_set() and not operator.running():
-            died.clear()
+        if not operator.running():
             operator.start()
-
-
-def edit(context: Context, name: str, predictor: Manifest) -> None:
-    """Edit the predictor."""
-    context.kubectl.patch("inferenceservice", name, context.namespace, {"spec": {"predictor": predictor}})
-
-
-def settled(context: Context, name: str, split: list[tuple[int, bool]]) -> Manifest:
-    """Wait until a service is Ready with a split of (percent, is the latest)."""
-
-    def there() -> Manifest | None:
-        ready = context.wait_ready(name)
-        traffic = ready["status"]["components"]["predictor"]["traffic"]
-        seen = sorted((entry.get("percent") or 0, bool(entry.get("latestRevision"))) for entry in traffic)
-        return ready if seen == sorted(split) else None
-
-    return wait_for(f"{name} settles at {split}", there, 240, explain=lambda: (context.get(name) or {}).get("status"))
 
 
 def normalised(context: Context, name: str) -> Any:

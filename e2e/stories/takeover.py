@@ -6,7 +6,6 @@ from e2e.installation import Installation
 from e2e.kubectl import Manifest, wait_for
 from e2e.stories import story
 from e2e.stories.delete import KSERVE_FINALIZER, wait_gone
-from e2e.stories.operator_killed import edit, settled
 
 NAME = "inherited"
 RUNTIME = "kserve-sklearnserver"
@@ -32,10 +31,10 @@ def takeover(context: Context) -> None:
             owner = (context.knative_service(NAME) or {})["metadata"]["ownerReferences"]
             assert [each["uid"] for each in owner if each.get("controller")] == [adopted["metadata"]["uid"]], owner
             context.note("adopted", "finalizer taken off, controller reference kept")
-            edit(context, NAME, {"canaryTrafficPercent": 20, "model": {"storageUri": store.uri("variants/2")}})
-            settled(context, NAME, [(20, True), (80, False)])
-            edit(context, NAME, {"canaryTrafficPercent": None})
-            settled(context, NAME, [(100, True)])
+            context.edit(NAME, {"canaryTrafficPercent": 20, "model": {"storageUri": store.uri("variants/2")}})
+            context.wait_split(NAME, [(20, True), (80, False)])
+            context.edit(NAME, {"canaryTrafficPercent": None})
+            context.wait_split(NAME, [(100, True)])
         finally:
             prober.__exit__()
         context.note("requests", prober.summary())
