@@ -83,5 +83,6 @@ class Server(uvicorn.server.Server):
             if waited >= quiet_seconds and self.app.in_flight == 0:
                 break
             await asyncio.sleep(min(0.05, max(end - now, 0.001)))
+        self.app.plane.waiting.close()
         self.config.timeout_graceful_shutdown = max(1, int(end - time.monotonic()))
         self.should_exit = True

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from haizen_runtime.doors.http.app import HttpApp, HttpSettings
 from haizen_runtime.engine.dataplane import DataPlane
+from haizen_runtime.engine.waiting import WaitingRoom
 from haizen_runtime.protocol.errors import StartError
 from haizen_runtime.server import Server
 
@@ -29,7 +30,7 @@ def serve(settings: Settings, models: Sequence[Model], listener: socket.socket) 
 
 
 async def _serve(settings: Settings, models: Sequence[Model], listener: socket.socket) -> None:
-    plane = DataPlane()
+    plane = DataPlane(waiting=WaitingRoom(settings.queue_limit, settings.load_wait_seconds))
     for model in models:
         plane.registry.add(model)
     app = HttpApp(
@@ -58,22 +59,22 @@ async def _serve(settings: Settings, models: Sequence[Model], listener: socket.s
 async def _load_all(plane: DataPlane, app: HttpApp) -> None:
     """Load every model beside the others. One that fails is told in its own answers, unless it is the only one."""
     models = list(plane.registry)
-    results = await asyncio.gather(*(_load(plane, app, model) for model in models), return_exceptions=True)
+    results = await asyncio.gather(*(_load(plane, model) for model in models), return_exceptions=True)
     failures = [result for result in results if isinstance(result, BaseException)]
     if failures and len(failures) == len(models):
         raise failures[0]
+    app.open_inference()
     # What loading made stays for good: out of the collector's sight it costs no request a pause.
     gc.freeze()
     gc.enable()
 
 
-async def _load(plane: DataPlane, app: HttpApp, model: Model) -> None:
+async def _load(plane: DataPlane, model: Model) -> None:
     try:
         await plane.load(model)
     except StartError as error:
         log.error("model %s cannot be served: %s: %s", model.name, error.reason, error.message)
         raise
-    app.open_inference()
     metrics = model.metrics
     log.info(
         "model %s is ready (load %.2fs, warm-up %.3fs, batches of up to %d rows on the event loop)",

@@ -58,7 +58,9 @@ class Settings:
     batch_place: str = "auto"
     """Where batches run: loop, thread, or auto (the event loop only for listed models whose measured cost is tiny)."""
     queue_limit: int = 2048
-    """The most requests that may wait; more are answered with 503 at once."""
+    """The most requests that may wait, for a batch or for their model; more are answered with 503 at once."""
+    load_wait_seconds: float = 295.0
+    """How long a request may wait for its model to be loaded, a little less than Knative's 300; 0: none waits."""
     request_timeout_seconds: float = 600.0
     """How long a request may take in the queue and the model; 0 for no limit."""
     max_body_bytes: int = 64 * 1024 * 1024
@@ -109,7 +111,7 @@ class Settings:
         for name in ("max_batch_rows", "queue_limit", "max_body_bytes", "keep_alive_timeout_seconds"):
             _in_range(f"--{name}", getattr(self, name), 1, 2**62)
         for name in ("threads", "instances", "max_connections", "max_batch_delay_seconds", "request_timeout_seconds",
-                     "drain_quiet_seconds", "drain_timeout_seconds"):  # fmt: skip
+                     "load_wait_seconds", "drain_quiet_seconds", "drain_timeout_seconds"):  # fmt: skip
             _in_range(f"--{name}", getattr(self, name), 0, 2**62)
         for name in ("read_timeout_seconds", "header_timeout_seconds"):
             _in_range(f"--{name}", getattr(self, name), 0.001, 2**62)

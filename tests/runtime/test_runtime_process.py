@@ -62,7 +62,7 @@ def test_a_fatal_start_says_why(
 
 def test_is_alive_before_it_is_ready(tmp_path: Path, start_runtime: Callable[..., Any]) -> None:
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(Slow()))
-    runtime = start_runtime("--model_name=slow", f"--model_dir={tmp_path}", "--allow_code")
+    runtime = start_runtime("--model_name=slow", f"--model_dir={tmp_path}", "--allow_code", "--load_wait_seconds=0")
     assert httpx.get(runtime.url + "/v2/health/live").status_code == 200
     ready = httpx.get(runtime.url + "/v2/health/ready")
     assert (ready.status_code, ready.json()) == (503, {"ready": False})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from haizen_runtime.engine.model import Model
 from haizen_runtime.engine.registry import ModelRegistry
+from haizen_runtime.engine.waiting import WaitingRoom
 from haizen_runtime.protocol.errors import StartError
 
 if TYPE_CHECKING:
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 class DataPlane:
     """The engine's face. Doors decode, call this, and encode."""
 
-    def __init__(self, registry: ModelRegistry | None = None) -> None:
+    def __init__(self, registry: ModelRegistry | None = None, waiting: WaitingRoom | None = None) -> None:
         self.registry = registry or ModelRegistry()
+        self.waiting = waiting or WaitingRoom()
+        """Where doors let requests wait whose model is not loaded yet."""
         self.draining = False
         """True once the process was asked to end: unready, while requests are still answered."""
 
@@ -31,7 +34,7 @@ class DataPlane:
         if self.draining:
             return False
         models = list(self.registry)
-        return any(model.ready for model in models) and all(model.ready or model.failed for model in models)
+        return any(model.ready for model in models) and all(model.settled for model in models)
 
     def model(self, name: str, version: str | None = None) -> Model:
         """A model in any state. Raises ModelNotFound or VersionNotFound."""
@@ -66,5 +69,8 @@ class DataPlane:
                 return
 
         threading.Thread(target=work, name=f"load-{model.name}", daemon=True).start()
-        await done
-        model.start()
+        try:
+            await done
+            model.start()
+        finally:
+            self.waiting.settled(model)

@@ -79,6 +79,11 @@ class Model:
         return self.state is State.FAILED
 
     @property
+    def settled(self) -> bool:
+        """Ready or failed: no longer on its way."""
+        return self.state is State.READY or self.state is State.FAILED
+
+    @property
     def metadata(self) -> ModelMetadata:
         """What the model says about itself; raises ModelNotReady before it is loaded."""
         return self._loaded_backend().metadata
@@ -140,7 +145,7 @@ class Model:
         """Validate, queue and await the answer. Raises RequestError."""
         scheduler, backend = self._scheduler, self._backend
         if scheduler is None or backend is None or self.state is not State.READY:
-            raise self._not_ready()
+            raise self.not_ready()
         validate(request, backend.metadata, backend.batchable)
         rows = request.inputs[0].shape[0] if backend.batchable else 1
         key = batch_key(request)
@@ -159,9 +164,10 @@ class Model:
 
     def _loaded_backend(self) -> Backend:
         if self._backend is None:
-            raise self._not_ready()
+            raise self.not_ready()
         return self._backend
 
-    def _not_ready(self) -> ModelNotReady:
+    def not_ready(self) -> ModelNotReady:
+        """The error that says why there is no answer now."""
         detail = f": {self.error.message}" if self.error is not None else f" ({self.state.value.lower()})"
         return ModelNotReady(f"Model {self.name} is not ready{detail}.")

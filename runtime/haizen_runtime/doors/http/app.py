@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from haizen_runtime.doors.http.body import BodyReader, Receive
@@ -56,6 +57,7 @@ class HttpApp:
     def __init__(self, plane: DataPlane, settings: HttpSettings) -> None:
         """Made on the event loop that it will run on."""
         from haizen_runtime.doors.http.documentation import documentation_endpoints
+        from haizen_runtime.doors.http.holding import holding_endpoints
         from haizen_runtime.doors.http.status import status_endpoints
 
         self.plane = plane
@@ -68,16 +70,20 @@ class HttpApp:
         self.last_request = 0.0
         """When the last request that was no probe came (monotonic seconds); 0 for never."""
         self.in_flight = 0
-        self._inference_open = False
         self.endpoints.update(status_endpoints(self))
         self.endpoints.update(documentation_endpoints(self))
+        self.endpoints.update(holding_endpoints(self))
 
-    def open_inference(self) -> None:
-        """Bring in the inference endpoints. They need numpy, so the loading thread imports them, not the start."""
+    @cached_property
+    def inference(self) -> dict[str, Endpoint]:
+        """The endpoints of loaded models. They need numpy, so the loading thread imports them, not the start."""
         from haizen_runtime.doors.http.inference import inference_endpoints
 
-        self.endpoints.update(inference_endpoints(self))
-        self._inference_open = True
+        return inference_endpoints(self)
+
+    def open_inference(self) -> None:
+        """Let requests go straight to the models: none is on its way any more."""
+        self.endpoints.update(self.inference)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI. An error never leaves as anything but an answer."""
@@ -94,11 +100,7 @@ class HttpApp:
                 raise MethodNotAllowed(method, ", ".join(found.methods))
             if found.endpoint not in ("live", "ready", "metrics"):
                 self.last_request = time.monotonic()
-            endpoint = self.endpoints.get(found.endpoint)
-            if endpoint is None:
-                self.open_inference()
-                endpoint = self.endpoints[found.endpoint]
-            await endpoint(Call(scope, receive, send, headers, found))
+            await self.endpoints[found.endpoint](Call(scope, receive, send, headers, found))
         except RequestError as error:
             await self.responder.error(send, error, headers)
         except Exception:

@@ -34,9 +34,7 @@ class BodyReader:
         if declared is not None and not (declared.isdigit() and len(declared) < 20):
             raise InvalidInput("The content-length header is not a number.")
         if declared is not None and int(declared) > self.limit_bytes:
-            raise PayloadTooLarge(
-                f"The request body has {int(declared)} bytes; at most {self.limit_bytes} are accepted."
-            )
+            raise length_too_large(declared, self.limit_bytes)
         loop = self._loop  # asking for the running one costs a system call (getpid) before Python 3.12
         task = asyncio.current_task(loop)
         assert task is not None
@@ -80,6 +78,11 @@ class BodyReader:
                 self._late.add(task)
                 task.cancel()
         self._timer = loop.call_later(self.timeout_seconds / 4, self._tick, loop) if self._reading else None
+
+
+def length_too_large(declared: bytes, limit_bytes: int) -> PayloadTooLarge:
+    """The error for a content-length above the limit."""
+    return PayloadTooLarge(f"The request body has {int(declared)} bytes; at most {limit_bytes} are accepted.")
 
 
 def decompress(body: bytes, encoding: bytes, limit_bytes: int) -> bytes:

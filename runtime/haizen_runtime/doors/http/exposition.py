@@ -56,6 +56,9 @@ class EngineCollector:
         )
         in_flight = GaugeMetricFamily("haizen_requests_in_flight", "Requests being answered.", labels=_MODEL)
         queued = GaugeMetricFamily("haizen_requests_queued", "Requests waiting for a batch.", labels=_MODEL)
+        held = GaugeMetricFamily(
+            "haizen_requests_held", "Requests waiting for their model to be loaded.", labels=_MODEL
+        )
         ready = GaugeMetricFamily("haizen_model_ready", "1 when loaded and warmed up.", labels=_MODEL)
         load = GaugeMetricFamily("haizen_model_load_seconds", "Seconds the last load took.", labels=_MODEL)
         warm = GaugeMetricFamily("haizen_model_warmup_seconds", "Seconds the last warm-up took.", labels=_MODEL)
@@ -72,11 +75,12 @@ class EngineCollector:
                 batches.add_metric((model.name, place), count)
             in_flight.add_metric(labels, metrics.in_flight)
             queued.add_metric(labels, model.queued)
+            held.add_metric(labels, self._plane.waiting.count(model))
             ready.add_metric(labels, float(model.state is State.READY))
             load.add_metric(labels, metrics.load_seconds)
             warm.add_metric(labels, metrics.warmup_seconds)
             loop_rows.add_metric(labels, model.loop_rows)
-        yield from (requests, drops, batches, in_flight, queued, ready, load, warm, loop_rows)
+        yield from (requests, drops, batches, in_flight, queued, held, ready, load, warm, loop_rows)
 
 
 def render(app: HttpApp) -> bytes:

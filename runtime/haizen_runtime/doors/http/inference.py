@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from time import perf_counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from haizen_runtime.doors.http.body import Receive
+from haizen_runtime.doors.http.timeouts import TIMEOUT_HEADER, deadline_of
 from haizen_runtime.protocol import v1_json, v2_json
 from haizen_runtime.protocol.errors import RequestError, UnsupportedMedia
 from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse
@@ -15,9 +16,6 @@ from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse
 if TYPE_CHECKING:
     from haizen_runtime.doors.http.app import Call, Endpoint, HttpApp
     from haizen_runtime.engine.model import Model
-
-TIMEOUT_HEADER: Final = b"x-envoy-expected-rq-timeout-ms"
-"""What Envoy tells an upstream about the time a request has left, in milliseconds."""
 
 
 class Presence:
@@ -83,7 +81,9 @@ async def _serve(
         body = await app.bodies.read(call.receive, call.headers)
         started = perf_counter()
         request = decode(body)
-        request.deadline = _deadline(app.loop, call.headers.get(TIMEOUT_HEADER), settings.request_timeout_seconds)
+        request.deadline = deadline_of(
+            app.loop.time(), call.headers.get(TIMEOUT_HEADER), settings.request_timeout_seconds
+        )
         request.is_cancelled = presence.is_gone
         decoded = perf_counter()
         response = await model.infer(request)
@@ -101,15 +101,6 @@ async def _serve(
         metrics.in_flight -= 1
         metrics.answered(door, status)
     await app.responder.json(call.send, 200, answer, call.headers)
-
-
-def _deadline(loop: asyncio.AbstractEventLoop, header: bytes | None, limit_seconds: float) -> float | None:
-    seconds = limit_seconds or None
-    if header is not None and header.isdigit() and len(header) < 12:
-        wanted = int(header) / 1000
-        if wanted > 0 and (seconds is None or wanted < seconds):
-            seconds = wanted
-    return None if seconds is None else loop.time() + seconds
 
 
 def _check_content_type(content_type: bytes) -> None:
