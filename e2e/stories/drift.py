@@ -1,6 +1,7 @@
 """Somebody else edits or deletes the Knative Service."""
 
 import json
+from collections import Counter
 
 from e2e import digits
 from e2e.context import Context
@@ -48,9 +49,15 @@ def drift(context: Context) -> None:
     )
     ready = context.wait_ready(NAME)
     status = ready["status"]["components"]["predictor"]
-    # KServe's outcome for a percent without an older revision: the only one is split with itself.
-    named = {entry["revisionName"] for entry in status["traffic"]}
-    assert named == {status["latestReadyRevision"]}, f"after the deletion: {status}"
+    # 100 %: one target, or KServe's form for a percent without an older revision (docs/design/0003).
+    shares = Counter[str]()
+    for entry in status["traffic"]:
+        shares[entry["revisionName"]] += entry.get("percent") or 0
+    assert shares == {status["latestReadyRevision"]: 100}, f"after the deletion: {status}"
+    with context.prober(NAME, f"/v1/models/{NAME}:predict", digits.one_digit()) as prober, prober.phase("back"):
+        prober.wait_for(100, "back")
+    assert set(prober.revisions("back")) == {status["latestReadyRevision"]}, prober.revisions("back")
+    assert not prober.failures(), prober.failures()[:5]
     assert not status.get("previousRolledoutRevision"), f"a dangling revision is named: {status}"
     events = context.kubectl.list("events", context.namespace)
     warned = [event for event in events if event["type"] == "Warning" and event["involvedObject"]["name"] == NAME]
