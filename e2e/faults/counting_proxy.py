@@ -1,6 +1,7 @@
 """A proxy in front of the API server that counts writes, and tells when the n-th one has been answered."""
 
 import asyncio
+import contextlib
 import ssl
 import threading
 from collections.abc import Callable
@@ -87,10 +88,11 @@ class CountingProxy:
                 self._on_write(self.writes)
                 return web.Response(status=answer.status, headers=passed_on, body=content)
             response = web.StreamResponse(status=answer.status, headers=passed_on)
-            await response.prepare(request)
-            async for chunk in answer.content.iter_any():
-                await response.write(chunk)
-            await response.write_eof()
+            with contextlib.suppress(ConnectionResetError):  # the client of a watch was killed: what this is for
+                await response.prepare(request)
+                async for chunk in answer.content.iter_any():
+                    await response.write(chunk)
+                await response.write_eof()
             return response
 
 
