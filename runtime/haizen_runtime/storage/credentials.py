@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from haizen_runtime.storage.certificates import ca_bundle
 from haizen_runtime.storage.errors import misconfigured
 
 
@@ -99,15 +100,13 @@ def azure_accesses(account: str, environ: Mapping[str, str], query: str = "") ->
 
 
 def tls_options(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return client options for S3_VERIFY_SSL, AWS_CA_BUNDLE and KServe's CA bundle ConfigMap.
+    """Return client options for S3_VERIFY_SSL and the CA bundle of KServe's variables, or SSL_CERT_FILE.
 
     Raises DownloadError when a bundle that is named is not there.
     """
     if environ.get("S3_VERIFY_SSL", "").strip().lower() in ("0", "false"):
         return {"allow_invalid_certificates": True}
-    bundle = environ.get("AWS_CA_BUNDLE") or environ.get("SSL_CERT_FILE")
-    if not bundle and environ.get("CA_BUNDLE_CONFIGMAP_NAME"):
-        bundle = f"{environ.get('CA_BUNDLE_VOLUME_MOUNT_POINT', '').rstrip('/')}/cabundle.crt"
+    bundle = ca_bundle(environ) or environ.get("SSL_CERT_FILE")
     if not bundle:
         return {}
     try:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urljoin, urlsplit
 
 from haizen_runtime.storage.addresses import is_public, resolve
+from haizen_runtime.storage.certificates import ca_bundle
 from haizen_runtime.storage.errors import TransientError, failed, misconfigured
 from haizen_runtime.storage.limits import Limits
 from haizen_runtime.storage.proxies import proxy_for
@@ -75,11 +76,10 @@ class Response:
 class HttpClient:
     """Sends GET and HEAD requests for one source; its methods are called from several threads."""
 
-    def __init__(self, environ: Mapping[str, str], limits: Limits, *, verify: bool = True, ca_file: str | None = None):
+    def __init__(self, environ: Mapping[str, str], limits: Limits, *, verify: bool = True) -> None:
         self._environ = environ
         self._limits = limits
         self._verify = verify
-        self._ca_file = ca_file or environ.get("SSL_CERT_FILE") or environ.get("REQUESTS_CA_BUNDLE") or None
         self._context: ssl.SSLContext | None = None
         self._lock = threading.Lock()
         self._open: set[_Pinned] = set()
@@ -177,19 +177,35 @@ class HttpClient:
     def _tls(self) -> ssl.SSLContext:
         with self._lock:
             if self._context is None:
-                try:
-                    self._context = ssl.create_default_context(cafile=self._ca_file)
-                except OSError as error:
-                    raise misconfigured(f"the CA bundle {self._ca_file} cannot be read: {error}") from error
-                if not self._verify:
-                    self._context.check_hostname = False
-                    self._context.verify_mode = ssl.CERT_NONE
+                self._context = _tls_context(self._environ, verify=self._verify)
             return self._context
 
     def _forget(self, connection: "_Pinned") -> None:
         with self._lock:
             self._open.discard(connection)
         connection.close()
+
+
+def _tls_context(environ: Mapping[str, str], *, verify: bool) -> ssl.SSLContext:
+    """What is trusted: SSL_CERT_FILE or REQUESTS_CA_BUNDLE in place of the machine's authorities, KServe's in addition.
+
+    KServe's rule: its CA bundle joins the public authorities.
+    """
+    file = environ.get("SSL_CERT_FILE") or environ.get("REQUESTS_CA_BUNDLE") or None
+    added = ca_bundle(environ)
+    try:
+        context = ssl.create_default_context(cafile=file)
+    except OSError as error:
+        raise misconfigured(f"the CA bundle {file} cannot be read: {error}") from error
+    try:
+        if added is not None:
+            context.load_verify_locations(cafile=added)
+    except OSError as error:
+        raise misconfigured(f"the CA bundle {added} cannot be read: {error}") from error
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 class _Pinned(http.client.HTTPConnection):

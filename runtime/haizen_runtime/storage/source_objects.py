@@ -126,7 +126,7 @@ class ObjectSource:
         try:
             url = obstore.sign(self._store, "HEAD", file.key, timedelta(minutes=5))
             verify = not self._access.client.get("allow_invalid_certificates")
-            client = HttpClient(self._environ, self._limits, verify=verify, ca_file=self._environ.get("AWS_CA_BUNDLE"))
+            client = HttpClient(self._environ, self._limits, verify=verify)
             with client.request("HEAD", url) as response:
                 if response.status != 200:
                     return True

@@ -3,6 +3,8 @@
 import contextlib
 import hashlib
 import re
+import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -47,7 +49,7 @@ class Seen:
 class FaultyServer:
     """Holds the files and the log of requests."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.files: dict[str, Served] = {}
         self.redirects: dict[str, str] = {}
         self.dynamic: dict[str, Callable[[Seen], tuple[int, dict[str, str], bytes]]] = {}
@@ -59,10 +61,12 @@ class FaultyServer:
         class Handler(_Handler):
             state = owner
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        if tls is not None:  # each connection's own thread shakes hands
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
 
     @property
     def body_bytes(self) -> int:
@@ -79,6 +83,13 @@ class FaultyServer:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Clients that do not trust the certificate end the handshake."""
+        if not isinstance(sys.exception(), ssl.SSLError):
+            super().handle_error(*_)
 
 
 class _Handler(BaseHTTPRequestHandler):
