@@ -8,14 +8,12 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 from haizen_runtime.protocol.errors import StartError
 from haizen_runtime.settings import Settings, help_text
+from haizen_runtime.termination import DEFAULT_LOG, report_fatal
 
 log = logging.getLogger("haizen_runtime")
-
-DEFAULT_TERMINATION_LOG = "/dev/termination-log"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if any(argument in ("--help", "-h") for argument in argv):
         sys.stdout.write(help_text() + "\n")
         return 0
-    termination_log = os.environ.get("HAIZEN_TERMINATION_LOG", DEFAULT_TERMINATION_LOG)
+    termination_log = os.environ.get("HAIZEN_TERMINATION_LOG", DEFAULT_LOG)
     try:
         settings, warnings = Settings.parse(argv, os.environ)
         termination_log = settings.termination_log
@@ -78,22 +76,6 @@ def _leave(exit_code: int) -> int:
         sys.stderr.flush()
         os._exit(exit_code)
     return exit_code
-
-
-def report_fatal(error: StartError, termination_log: str) -> int:
-    """One line for people on stderr, one JSON line for the operator in the termination log; returns the exit code."""
-    import json
-
-    message = " ".join(error.message.split())[:2000]
-    sys.stderr.write(f"haizen-runtime: {error.reason}: {message}\n")
-    line = json.dumps({"reason": error.reason, "message": message, "exitCode": error.exit_code})
-    path = Path(termination_log)
-    try:
-        if path.exists() or path.parent != Path("/dev"):  # never make a file in /dev outside a pod
-            path.write_text(line + "\n")
-    except OSError as failure:
-        log.debug("cannot write %s: %s", termination_log, failure)
-    return error.exit_code
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from haizen_runtime.protocol.errors import InvalidConfiguration
+from haizen_runtime.termination import DEFAULT_LOG
 
 ENV_PREFIX: Final = "HAIZEN_"
 
@@ -79,7 +80,7 @@ class Settings:
     """After SIGTERM, requests are accepted until none came for this long."""
     drain_timeout_seconds: float = 60.0
     """After SIGTERM, the longest time until the process ends."""
-    termination_log: str = "/dev/termination-log"
+    termination_log: str = DEFAULT_LOG
     """Where a fatal start error is written as one JSON line, if the file can be written."""
     log_level: str = "info"
     """debug, info, warning or error."""

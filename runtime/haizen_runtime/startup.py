@@ -10,12 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from haizen_runtime.protocol.errors import (
-    ChecksumMismatch,
-    InvalidConfiguration,
-    ModelDownloadFailed,
-    StartError,
-)
+from haizen_runtime.protocol.errors import ModelDownloadFailed, StartError
 
 if TYPE_CHECKING:
     from haizen_runtime.engine.backend import Backend
@@ -120,17 +115,17 @@ def downloads(settings: Settings, environment: Mapping[str, str]) -> list[tuple[
     if not environment.get("HAIZEN_STORAGE_URIS"):
         return pairs
     from haizen_runtime.storage.download import storage_uris
-    from haizen_runtime.storage.errors import DownloadError
+    from haizen_runtime.storage.errors import DownloadError, start_error
 
     try:
         return pairs + [(uri, Path(folder)) for uri, folder in storage_uris(environment)]
     except DownloadError as error:
-        raise _start_error(error.reason, str(error)) from error
+        raise start_error(error) from error
 
 
 def _download(sources: list[tuple[str, Path]], environment: Mapping[str, str], directory: Path) -> Path:
     """Fetch everything; returns where the model lies. Raises StartError with the download's own reason."""
-    from haizen_runtime.storage.errors import DownloadError
+    from haizen_runtime.storage.errors import DownloadError, start_error
     from haizen_runtime.storage.fetching import fetch
 
     try:
@@ -140,15 +135,8 @@ def _download(sources: list[tuple[str, Path]], environment: Mapping[str, str], d
             if destination == directory:
                 directory = place
     except DownloadError as error:
-        raise _start_error(error.reason, str(error)) from error
+        raise start_error(error) from error
     return directory
-
-
-def _start_error(reason: str, message: str) -> StartError:
-    kinds: dict[str, type[StartError]] = {
-        kind.reason: kind for kind in (InvalidConfiguration, ModelDownloadFailed, ChecksumMismatch)
-    }
-    return kinds.get(reason, ModelDownloadFailed)(message)
 
 
 def _format_of_uri(uri: str) -> str | None:

@@ -6,26 +6,25 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from haizen_runtime.storage.errors import DownloadError, misconfigured
+from haizen_runtime.storage.errors import Cancelled, DownloadError, misconfigured, start_error
 from haizen_runtime.storage.fetching import fetch_all
 from haizen_runtime.storage.paths import human
 from haizen_runtime.storage.uris import redact
+from haizen_runtime.termination import DEFAULT_LOG, report_fatal
 
 USAGE = "usage: haizen-runtime download URI DIR [URI DIR ...]"
-EXIT_CODES = {"InvalidConfiguration": 2, "ModelDownloadFailed": 4, "ChecksumMismatch": 4, "Cancelled": 143}
-_TERMINATION_LOG = "/dev/termination-log"
+EXIT_CODE_CANCELLED = 143
 _REPORT_SECONDS = 10.0
 
 
 def run_download(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Download every (URI, DIR) pair of ``argv`` and return the exit code.
 
-    Without arguments the pairs come from HAIZEN_STORAGE_URIS. 0 is success; a failure prints one line, writes one
-    JSON line to the termination log (HAIZEN_TERMINATION_LOG, default /dev/termination-log, when that exists) and
-    returns its code from EXIT_CODES. SIGTERM and SIGINT stop cleanly; the next run resumes.
+    Without arguments the pairs come from HAIZEN_STORAGE_URIS. 0 is success; a failure is reported as `report_fatal`
+    says, in the file HAIZEN_TERMINATION_LOG, and has the exit code of its kind (`StartError`). SIGTERM and SIGINT stop
+    cleanly with 143; the next run resumes.
     """
     if list(argv) in (["-h"], ["--help"]):
         sys.stdout.write(f"{USAGE}\n\n{fetch_all.__doc__ or ''}\n")
@@ -39,12 +38,11 @@ def run_download(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         for uri, place in pairs:
             sys.stderr.write(f"{redact(uri)} is at {place} ({time.monotonic() - began:.1f} s)\n")
         return 0
+    except Cancelled as error:
+        sys.stderr.write(f"haizen-runtime: {error}\n")
+        return EXIT_CODE_CANCELLED
     except DownloadError as error:
-        code = EXIT_CODES.get(error.reason, 4)
-        sys.stderr.write(f"haizen-runtime download: {error}\n")
-        if error.reason != "Cancelled":
-            write_termination_message(error.reason, str(error), code, environ)
-        return code
+        return report_fatal(start_error(error), environ.get("HAIZEN_TERMINATION_LOG") or DEFAULT_LOG)
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
@@ -62,18 +60,6 @@ def storage_uris(environ: Mapping[str, str]) -> list[tuple[str, str]]:
         return [(_string(item["uri"]), _string(item["mountPath"])) for item in json.loads(text)]
     except (ValueError, KeyError, TypeError):
         raise misconfigured('HAIZEN_STORAGE_URIS must be a JSON list of {"uri": ..., "mountPath": ...}') from None
-
-
-def write_termination_message(reason: str, message: str, exit_code: int, environ: Mapping[str, str]) -> None:
-    """Write the one JSON line that the operator reads from the pod's status, where there is such a file."""
-    path = Path(environ.get("HAIZEN_TERMINATION_LOG") or _TERMINATION_LOG)
-    # Kubernetes keeps 4096 bytes.
-    line = json.dumps({"reason": reason, "message": message[:3000], "exitCode": exit_code})
-    try:
-        if path.exists():
-            path.write_text(line + "\n", encoding="utf-8")
-    except OSError as error:
-        sys.stderr.write(f"the termination message could not be written to {path}: {error.strerror}\n")
 
 
 class _Reporter:

@@ -1,5 +1,6 @@
 """What can go wrong while a model is fetched, in words that a user can act on."""
 
+from haizen_runtime.protocol import errors as protocol
 from haizen_runtime.storage.uris import redact
 
 
@@ -46,6 +47,15 @@ class TransientError(Exception):
 
 class SourceChanged(Exception):
     """The object is no longer the version that the transfer began with; its parts must not be mixed."""
+
+
+def start_error(error: DownloadError) -> protocol.StartError:
+    """Return what ``error`` means for a process that cannot start without its model; reason and text stay."""
+    kinds: tuple[type[protocol.StartError], ...] = (
+        protocol.InvalidConfiguration, protocol.ModelDownloadFailed, protocol.ChecksumMismatch,
+    )  # fmt: skip
+    kind = next((kind for kind in kinds if kind.reason == error.reason), protocol.ModelDownloadFailed)
+    return kind(str(error))
 
 
 def failed(message: str, uri: str = "") -> DownloadError:
