@@ -50,6 +50,8 @@ class Settings:
     """The port for HTTP/1.1 and h2c; 0 takes a free one."""
     threads: int = 0
     """Threads that one inference may use; 0 leaves it to the library."""
+    device: str = "auto"
+    """auto, cpu, cuda or tensorrt; auto takes a GPU where the library and the machine have one."""
     instances: int = 0
     """Batches that may run at once on threads; 0: one per CPU where the library allows it."""
     max_batch_rows: int = 128
@@ -117,6 +119,7 @@ class Settings:
         for name in ("read_timeout_seconds", "header_timeout_seconds"):
             _in_range(f"--{name}", getattr(self, name), 0.001, 2**62)
         _one_of("--batch_place", self.batch_place, ("auto", "loop", "thread"))
+        _one_of("--device", self.device, ("auto", "cpu", "cuda", "tensorrt"))
         _one_of("--log_level", self.log_level, ("debug", "info", "warning", "error"))
         if not self.model_name or any(char in self.model_name for char in "/:?#% "):
             raise InvalidConfiguration(

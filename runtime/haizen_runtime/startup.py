@@ -72,6 +72,7 @@ class ModelLoader:
             allow_code=self._settings.allow_code,
             predict_proba=self._environment.get("PREDICT_PROBA", "").lower() == "true",
             threads=self._settings.threads,
+            device=self._settings.device,
         )
         return load_backend(self._directory, self._settings.model_format or None, options)
 

@@ -25,6 +25,8 @@ class LoadOptions:
     """KServe's PREDICT_PROBA: classifiers of sklearn answer probabilities instead of classes."""
     threads: int = 0
     """Threads that one inference may use; 0 leaves it to the library."""
+    device: str = "auto"
+    """auto, cpu, cuda or tensorrt; auto takes a GPU where the library and the machine have one."""
 
 
 def load_backend(directory: Path, model_format: str | None, options: LoadOptions) -> Backend:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +11,7 @@ import numpy as np
 import onnxruntime
 
 from haizen_runtime.backends.onnx_files import check_external_data
+from haizen_runtime.backends.onnx_providers import CPU, check_provider, choose_providers
 from haizen_runtime.engine.backend import Backend
 from haizen_runtime.engine.cpus import usable_cpus
 from haizen_runtime.protocol.dtypes import NUMPY_OF
@@ -80,12 +82,27 @@ class OnnxBackend(Backend):
 
 
 def load(path: Path, options: LoadOptions) -> OnnxBackend:
-    """Open a session, after a look at which other files the model wants to read."""
+    """Open a session, after a look at which other files the model wants to read.
+
+    Raises ModelLoadFailed when a device that was asked for by name cannot be had.
+    """
     check_external_data(path)
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = options.threads or usable_cpus()
     settings.log_severity_level = 3
-    return OnnxBackend(onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"]))
+    providers = choose_providers(options.device, onnxruntime.get_available_providers(), has_gpu=_has_gpu())
+    if providers[0][0] != CPU:
+        onnxruntime.preload_dlls()  # CUDA's and cuDNN's libraries may come as Python packages, on no search path
+    session = onnxruntime.InferenceSession(str(path), settings, providers=providers)
+    fallback = check_provider(options.device, [name for name, _ in providers], session.get_providers())
+    if fallback is not None:
+        logging.getLogger("haizen_runtime").warning("%s: %s", path.name, fallback)
+    return OnnxBackend(session)
+
+
+def _has_gpu() -> bool:
+    devices = Path("/dev")
+    return any(devices.glob("nvidia[0-9]*")) or (devices / "dxg").exists()  # dxg: Windows' Linux subsystem
 
 
 def _metadata(node: Any) -> TensorMetadata:
