@@ -92,7 +92,7 @@ class FileJob:
     def verify(self, uri: str, doubts: Callable[[RemoteFile], bool]) -> None:
         """Compare the digest with the promise, if there is one; ``doubts`` is asked when they differ.
 
-        Raises ChecksumMismatch and forgets the bytes.
+        Raises ChecksumMismatch and forgets the bytes; what ``doubts`` raises passes, and the call may be repeated.
         """
         expected = self.file.checksum
         if expected is None:

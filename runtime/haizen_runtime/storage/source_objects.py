@@ -15,6 +15,7 @@ from haizen_runtime.storage.addresses import resolve
 from haizen_runtime.storage.credentials import Access, azure_accesses, gcs_accesses, s3_accesses
 from haizen_runtime.storage.errors import DownloadError, SourceChanged, TransientError, failed, misconfigured
 from haizen_runtime.storage.limits import Limits
+from haizen_runtime.storage.object_errors import Cause, cause_of, short
 from haizen_runtime.storage.sources import Body, Checksum, RemoteFile
 from haizen_runtime.storage.uris import ModelUri
 
@@ -121,20 +122,30 @@ class ObjectSource:
             return False
         if self._access.config.get("skip_signature"):
             return False  # nobody reads such objects anonymously
-        from haizen_runtime.storage.http_client import HttpClient  # rarely needed, and slow to import
+        # Rarely needed, and slow to import.
+        from haizen_runtime.storage.http_client import HttpClient
+        from haizen_runtime.storage.source_http import status_error
 
         try:
             url = obstore.sign(self._store, "HEAD", file.key, timedelta(minutes=5))
-            verify = not self._access.client.get("allow_invalid_certificates")
-            client = HttpClient(self._environ, self._limits, verify=verify)
-            with client.request("HEAD", url) as response:
-                if response.status != 200:
-                    return True
-                kind = response.header("x-amz-server-side-encryption") or ""
-                own_key = response.header("x-amz-server-side-encryption-customer-algorithm")
-                return kind.startswith("aws:kms") or own_key is not None
-        except (exceptions.BaseError, TransientError, DownloadError):
-            return True
+        except exceptions.BaseError as error:
+            self._fail(error)
+        client = HttpClient(
+            self._environ, self._limits, verify=not self._access.client.get("allow_invalid_certificates")
+        )
+        with client.request("HEAD", url) as response:
+            if response.status != 200:
+                problem = status_error(response, self._uri, self._access.name)
+                if isinstance(problem, DownloadError):
+                    problem = failed(
+                        f"{file.path} has not the MD5 that its ETag seems to be, and whether the ETag is one cannot be "
+                        f"asked: {problem.message}",
+                        self._uri,
+                    )
+                raise problem
+            kind = response.header("x-amz-server-side-encryption") or ""
+            own_key = response.header("x-amz-server-side-encryption-customer-algorithm")
+            return kind.startswith("aws:kms") or own_key is not None
 
     def _open_store(self, access: Access) -> Any:
         # object_store bounds a whole request by default; only silence is a fault here.
@@ -173,20 +184,16 @@ class ObjectSource:
 
     def _fail(self, error: Exception) -> NoReturn:
         """Raise what ``error`` of the client means."""
-        text = str(error)
+        cause = cause_of(str(error))
         if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):
             raise self._denied(error) from None
-        if isinstance(error, exceptions.NotFoundError | FileNotFoundError) or "NoSuchBucket" in text:
+        if isinstance(error, exceptions.NotFoundError | FileNotFoundError) or cause is Cause.NO_BUCKET:
             raise failed(f"{self._where()}: there is no such bucket or path {self._prefix!r}", self._uri) from None
         if isinstance(error, exceptions.InvalidPathError):
             raise failed(f"{self._where()}: the path {self._prefix!r} is not valid", self._uri) from None
-        if re.search(r"\b301\b|PermanentRedirect|AuthorizationHeaderMalformed", text):
-            raise failed(f"{self._where()} lies in another region; set AWS_DEFAULT_REGION to it", self._uri) from None
-        if re.search(r"certificate|UnknownIssuer|CertNotValid", text):
-            raise failed(
-                f"{self._where()}: the server's certificate is not trusted; name its CA in AWS_CA_BUNDLE", self._uri
-            ) from None
-        raise TransientError(f"{self._where()}: {_cause(text)}") from None
+        if cause is not Cause.OTHER:
+            raise failed(f"{self._where()} {cause.value}", self._uri) from None
+        raise TransientError(f"{self._where()}: {short(str(error))}") from None
 
     def _where(self) -> str:
         endpoint = self._access.endpoint
@@ -206,8 +213,10 @@ def s3_source(uri: ModelUri, environ: Mapping[str, str], limits: Limits) -> Obje
         return S3Store(bucket, config=config, client_options=client, retry_config=retry)
 
     return ObjectSource(
-        uri.without_fragment, bucket, prefix, s3_accesses(environ), make, limits, environ, etag_is_md5=True
-    )
+        uri.without_fragment, bucket, prefix, s3_accesses(environ), make, limits, environ,
+        # A directory bucket (S3 Express) has ETags that look like an MD5 and are none.
+        etag_is_md5=not bucket.endswith("--x-s3"),
+    )  # fmt: skip
 
 
 def gcs_source(uri: ModelUri, environ: Mapping[str, str], limits: Limits) -> ObjectSource:
@@ -250,7 +259,7 @@ def _chunks(result: Any) -> Iterator[memoryview]:
         for chunk in result.stream(min_chunk_size=_CHUNK):
             yield memoryview(chunk)
     except (exceptions.BaseError, OSError) as error:
-        raise TransientError(_cause(str(error))) from None
+        raise TransientError(short(str(error))) from None
 
 
 def _is_placeholder(path: str, folder: str) -> bool:
@@ -263,9 +272,3 @@ def _below(path: str, folder: str) -> bool:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0][:300]
-
-
-def _cause(text: str) -> str:
-    """Return the plain reason out of a nested error: its first line without URLs (their queries may be signed)."""
-    line = re.sub(r"https?://\S+", "the server", text.strip().partition("\n")[0])
-    return line[:300] or "the request failed"

@@ -64,7 +64,10 @@ class Source(Protocol):
         ...
 
     def doubts(self, file: RemoteFile) -> bool:
-        """Say whether a promise that the source made for ``file`` and that does not hold may be no digest at all."""
+        """Say whether a promise that the source made for ``file`` and that does not hold is no digest at all.
+
+        Raises as ``files`` when the source cannot be asked.
+        """
         ...
 
     def close(self) -> None:

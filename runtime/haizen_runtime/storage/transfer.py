@@ -103,13 +103,26 @@ class Transfer:
                 if job.file.resumable and job.done(index) - before >= min(MIB, self._limits.part_bytes // 8):
                     tries = 0  # a server that cuts every connection but always gives something is still a source
                 tries += 1
-                if tries >= self._limits.attempts:
-                    raise failed(f"{job.file.path}: {error} (tried {tries} times)", self._uri) from error
-                jitter = random.random()  # noqa: S311 - spreads replicas, guards nothing
-                self._stop.sleep(backoff_delay(tries, self._limits, jitter, error.retry_after))
+                self._wait_after(tries, error, job)
         if job.part_finished(index):
-            job.verify(self._uri, self._source.doubts)
+            self._verify(job)
             job.close()
+
+    def _verify(self, job: FileJob) -> None:
+        tries = 0
+        while True:
+            try:
+                return job.verify(self._uri, self._source.doubts)
+            except TransientError as error:
+                tries += 1
+                self._wait_after(tries, error, job)
+
+    def _wait_after(self, tries: int, error: TransientError, job: FileJob) -> None:
+        """Wait before the next try; raises DownloadError when there is none."""
+        if tries >= self._limits.attempts:
+            raise failed(f"{job.file.path}: {error} (tried {tries} times)", self._uri) from error
+        jitter = random.random()  # noqa: S311 - spreads replicas, guards nothing
+        self._stop.sleep(backoff_delay(tries, self._limits, jitter, error.retry_after))
 
     def _attempt(self, job: FileJob, index: int, offset: int, length: int | None) -> None:
         if not job.file.resumable:

@@ -193,6 +193,44 @@ def test_the_etag_of_a_single_part_is_the_checksum(tmp_path: Path, quick: Limits
     assert contents(place) == {"model.bin": b"bad  bytes"}, "with KMS an ETag is no MD5"
 
 
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        pytest.param(["503", "503", "ok"], None, id="after two failures it says KMS"),
+        pytest.param(["503"] * 50, r"model.bin: .* answered 503 \(tried 4 times\)", id="fails for ever"),
+        pytest.param(["status:403"], "cannot be asked: .* answered 403: access is denied with AWS_ACCESS_KEY_ID",
+                     id="refused"),
+    ],
+)  # fmt: skip
+def test_whether_an_etag_is_an_md5_is_asked_until_it_is_known(
+    tmp_path: Path, quick: Limits, answers: list[str], words: str | None
+) -> None:
+    from tests.runtime.storage.faulty_server import FaultyServer, Served
+
+    headers = {"Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT", "x-amz-server-side-encryption": "aws:kms"}
+    with FaultyServer() as server:
+        served = Served(b"bytes", etag=f'"{"0" * 32}"', headers=headers, faults=["ok", "ok", *answers])
+        server.files["/bucket/model.bin"] = served
+        if words is None:
+            place = fetch("s3://bucket/model.bin", tmp_path / "m", environ=keys(server.url), limits=quick)
+            assert contents(place) == {"model.bin": b"bytes"}
+            assert [seen.method for seen in server.log] == ["HEAD", "GET", "HEAD", "HEAD", "HEAD"]
+        else:
+            with pytest.raises(DownloadError, match=words) as caught:
+                fetch("s3://bucket/model.bin", tmp_path / "m", environ=keys(server.url), limits=quick)
+            assert caught.value.reason == "ModelDownloadFailed"
+            assert not (tmp_path / "m").exists()
+
+
+def test_a_bucket_of_another_region_is_said(tmp_path: Path, quick: Limits) -> None:
+    from tests.runtime.storage.faulty_server import FaultyServer
+
+    with FaultyServer() as server:
+        server.dynamic["/"] = lambda _: (301, {}, b"<Error><Code>PermanentRedirect</Code></Error>")
+        with pytest.raises(DownloadError, match="lies in another region; set AWS_DEFAULT_REGION"):
+            fetch("s3://bucket/model.bin", tmp_path / "m", environ=keys(server.url), limits=quick)
+
+
 def test_an_object_that_changes_between_ranges_is_never_mixed(tmp_path: Path, quick: Limits) -> None:
     from tests.runtime.storage.faulty_server import FaultyServer, Served
 
