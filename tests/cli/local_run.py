@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,13 @@ def is_alive(pid: int) -> bool:
 class LocalRun:
     """A running `haizen run`."""
 
-    def __init__(self, *files: Path | str, cache: Path, arguments: tuple[str, ...] = ("--port", "0")) -> None:
+    def __init__(
+        self,
+        *files: Path | str,
+        cache: Path,
+        arguments: tuple[str, ...] = ("--port", "0"),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         command = [sys.executable, "-m", "haizen_cli.main", "run"]
         for file in files:
             command += ["-f", str(file)]
@@ -63,7 +69,7 @@ class LocalRun:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "HAIZEN_CACHE": str(cache), "COLUMNS": "200", "NO_COLOR": "1"},
+            env={**os.environ, **(environment or {}), "HAIZEN_CACHE": str(cache), "COLUMNS": "200", "NO_COLOR": "1"},
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

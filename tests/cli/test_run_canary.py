@@ -1,34 +1,11 @@
 """The canary on a laptop, with real processes: the operator's own rollout, from a split to a rollback."""
 
-import math
 from pathlib import Path
 
+from e2e.statistics import share_is_plausible
 from tests.cli.local_run import Load, LocalRun, digit_rows, service_yaml
 
 PREDICT = "/v1/models/digits:predict"
-
-
-def binomial_bounds(trials: int, probability: float, tail: float = 1e-6) -> tuple[int, int]:
-    """The range that a binomial count leaves with a chance of at most ``tail`` on each side."""
-    weights = [
-        math.exp(
-            math.lgamma(trials + 1)
-            - math.lgamma(k + 1)
-            - math.lgamma(trials - k + 1)
-            + k * math.log(probability)
-            + (trials - k) * math.log(1 - probability)
-        )
-        for k in range(trials + 1)
-    ]
-    low, below = 0, weights[0]
-    while below <= tail:
-        low += 1
-        below += weights[low]
-    high, above = trials, weights[trials]
-    while above <= tail:
-        high -= 1
-        above += weights[high]
-    return low, high
 
 
 def answers(run: LocalRun, count: int) -> dict[str, int]:
@@ -56,8 +33,7 @@ def test_split_promote_and_roll_back(tmp_path: Path, models: Path) -> None:
         edit("onnx", 10)
         run.wait_for(rf"traffic {new} 10 %, {old} 90 %")
         counted = answers(run, 1000)
-        low, high = binomial_bounds(sum(counted.values()), 0.1)
-        assert low <= counted[new] <= high
+        assert share_is_plausible(counted[new], sum(counted.values()), 0.1), counted
         assert set(counted) == {old, new}
 
         edit("onnx", None)
