@@ -17,6 +17,8 @@ from haizen_operator.plan import MANAGER, Deletion, Event, JsonPatch, Plan
 
 logger = logging.getLogger(__name__)
 STATUS_MANAGER = "haizen-status"
+_FAILED_TEST = "the server rejected our request due to an error in our request"
+"""What the API server says when the operations of a JSON patch cannot be carried out; refusals have other words."""
 
 Manifest = dict[str, Any]
 
@@ -103,7 +105,7 @@ async def _patch(client: KubeClient, patch: JsonPatch) -> None:
         )
     except Rejected as error:
         # A failed `test` means that the object changed since it was read: not a refusal, but a reason to look again.
-        if "test" in {operation["op"] for operation in patch.operations} and error.status in (400, 422):
+        if error.message.startswith(_FAILED_TEST):
             raise Conflict(error.message, status=error.status, what=error.what) from error
         raise
     logger.info("patched %s %s/%s: %s", patch.kind.kind, patch.namespace, patch.name, patch.why)

@@ -10,6 +10,7 @@ from typing import Any
 
 from haizen_operator import names
 from haizen_operator.diagnosis import count_failing, diagnose
+from haizen_operator.foreign_edits import ForeignEdits, foreign_edits, is_applied_by, restoring_operations
 from haizen_operator.kinds import INFERENCE_SERVICE, KNATIVE_SERVICE, Kind
 from haizen_operator.managed_fields import taken_over
 from haizen_operator.observed import Observed
@@ -105,16 +106,18 @@ def decide(observed: Observed, refused: Problem | None = None) -> Plan:
     if problem is not None or rollout.traffic.hold or _is_going(observed.service):
         return _plan(observed, wanted, patches, problem=problem, rollout=rollout)
     child = _child(rollout.traffic, wanted.service)
-    changes = _changes(observed.service, child)
+    edits = _foreign_edits(observed, child)
+    changes = [*_changes(observed.service, child), *edits.added, *edits.replaced]
     blocked = wanted.blocked_until_enabled if changes else None
     if blocked is not None or not changes:
         return _plan(observed, wanted, patches, problem=blocked, rollout=rollout)
+    restoring = _put_back(observed, child) if edits.added else None
     return _plan(
         observed,
         wanted,
-        (*patches, *_take_over(observed)),
+        (*patches, *([restoring] if restoring else _take_over(observed))),
         rollout=rollout,
-        apply=(_with_uid(child, observed.service),),
+        apply=() if restoring else (_guarded(child, observed.service),),
         action_events=_action_events(observed, rollout, changes),
     )
 
@@ -220,19 +223,44 @@ def _changes(live: Manifest | None, child: Manifest) -> list[str]:
     """What a write would change: paths in the child; empty when none is needed."""
     if live is None:
         return ["(new)"]
-    wanted_hash = child["metadata"]["annotations"][names.ANNOTATION_DESIRED_HASH]
-    if (live["metadata"].get("annotations") or {}).get(names.ANNOTATION_DESIRED_HASH) != wanted_hash:
+    live_hash = (live["metadata"].get("annotations") or {}).get(names.ANNOTATION_DESIRED_HASH)
+    lost = live_hash is None and is_applied_by(live, MANAGER)  # somebody has taken our annotations off
+    if not lost and live_hash != child["metadata"]["annotations"][names.ANNOTATION_DESIRED_HASH]:
         return ["(changed)"]
     return differences(live, child)
+
+
+def _foreign_edits(observed: Observed, child: Manifest) -> ForeignEdits:
+    """What others have set in the spec; nothing in a service that is still to be taken over, with all that is in it."""
+    live = observed.service
+    if live is None or _is_to_be_taken_over(live):
+        return ForeignEdits()
+    return foreign_edits(live, child, manager=MANAGER, given=_given(observed))
+
+
+def _put_back(observed: Observed, child: Manifest) -> JsonPatch:
+    live = observed.service
+    assert live is not None
+    operations = restoring_operations(live, child, manager=MANAGER, given=_given(observed))
+    metadata = live["metadata"]
+    return JsonPatch(KNATIVE_SERVICE, metadata["name"], metadata["namespace"], operations, "put back what others set")
+
+
+def _given(observed: Observed) -> dict[tuple[str, ...], Any]:
+    """What Knative's webhook sets at creation only (its rule): whether pods get the addresses of all Services."""
+    word = (observed.configuration.knative_defaults or {}).get("enable-service-links", "false").lower()
+    return {("template", "spec", "enableServiceLinks"): None if word == "default" else word == "true"}
 
 
 def _action_events(observed: Observed, rollout: Rollout, changes: list[str]) -> tuple[Event, ...]:
     name = names.predictor_service_name(observed.metadata["name"])
     if observed.service is None:
         return (service_lost_event(name),) if rollout.service_lost else ()
-    if changes[0].startswith("("):
+    theirs = [it for it in changes if not it.startswith("(")]
+    if not theirs:
         return ()  # what we want changed: nobody's fault
-    message = f"Knative Service {name} was changed by somebody else and is put back: {', '.join(changes[:5])}"
+    more = f" and {len(theirs) - 5} more" if len(theirs) > 5 else ""
+    message = f"Knative Service {name} was changed by somebody else and is put back: {', '.join(theirs[:5])}{more}"
     return (Event("Normal", Reason.DRIFT_CORRECTED, message),)
 
 
@@ -268,17 +296,25 @@ def _is_going(live: Manifest | None) -> bool:
     return live is not None and "deletionTimestamp" in live["metadata"]
 
 
-def _with_uid(child: Manifest, live: Manifest | None) -> Manifest:
-    """The live uid goes along, so that an object that was deleted and made anew meanwhile is never merged."""
-    if live is None:
-        return child
-    return {**child, "metadata": {**child["metadata"], "uid": live["metadata"]["uid"]}}
+def _guarded(child: Manifest, live: Manifest | None) -> Manifest:
+    """Name the object that this is for, so that another one of the same name is a conflict and never merged.
+
+    For a live one that is its uid. For none it is a resource version that no object can have: the API server ignores
+    it when it creates the object, and refuses the apply when there is one after all.
+    """
+    precondition = {"resourceVersion": "1"} if live is None else {"uid": live["metadata"]["uid"]}
+    return {**child, "metadata": {**child["metadata"], **precondition}}
+
+
+def _is_to_be_taken_over(live: Manifest) -> bool:
+    known = names.ANNOTATION_DESIRED_HASH in (live["metadata"].get("annotations") or {})
+    return not known and not is_applied_by(live, MANAGER)
 
 
 def _take_over(observed: Observed) -> tuple[JsonPatch, ...]:
     """Make KServe's fields ours before the first apply, so that those we do not want go away."""
     live = observed.service
-    if live is None or names.ANNOTATION_DESIRED_HASH in (live["metadata"].get("annotations") or {}):
+    if live is None or not _is_to_be_taken_over(live):
         return ()
     metadata = live["metadata"]
     entries = taken_over(metadata.get("managedFields") or [], manager=MANAGER)

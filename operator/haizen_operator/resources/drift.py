@@ -1,8 +1,8 @@
 """Has somebody changed what we applied? The subset check of a live object against the one we want.
 
-What the API server, Knative's webhook or other managers add to an object is no drift: fields we do not name, default
-values, and entries that others own in lists which the API merges by key (server-side apply could not remove them, so
-calling them drift would make every reconcile write). An entry more in any other list is drift.
+What the API server or Knative's webhook add to an object is no drift: fields we do not name, default values, and
+entries in lists which the API merges by key. An entry more in any other list is drift. Whether such an addition is
+somebody's edit cannot be seen from the values; `foreign_edits` reads that from the managedFields.
 """
 
 from collections.abc import Mapping

@@ -75,11 +75,12 @@ def ready(status: Manifest | None) -> Manifest:
     return next(it for it in status["conditions"] if it["type"] == "Ready")
 
 
-def test_new_service_is_applied_with_its_owner_and_no_uid() -> None:
+def test_new_service_is_applied_with_its_owner_unless_there_is_one() -> None:
     plan = decide(new_world())
     (child,) = plan.apply
     assert child["metadata"]["ownerReferences"][0]["uid"] == UID
     assert "uid" not in child["metadata"]
+    assert child["metadata"]["resourceVersion"] == "1", "no object can have it: one that is there is a conflict"
     assert child["spec"]["traffic"] == [{"latestRevision": True, "percent": 100}]
     assert (plan.patches, plan.delete, plan.again) == ((), (), Again.SOON)
 
@@ -114,6 +115,22 @@ def test_drift_is_put_back_onto_the_same_object(drift: Callable[[Manifest], Any]
     (child,) = plan.apply
     assert child["metadata"]["uid"] == "child"
     assert [it.reason for it in plan.action_events] == ["DriftCorrected"]
+
+
+def test_field_that_somebody_added_is_taken_off_by_one_patch() -> None:
+    world = settled_world()
+    live = copy.deepcopy(world.service)
+    assert live is not None
+    live["spec"]["template"]["spec"]["containerConcurrency"] = 3
+    fields = {"f:spec": {"f:template": {"f:spec": {"f:containerConcurrency": {}}}}}
+    live["metadata"]["managedFields"] = [{"manager": "kubectl-edit", "operation": "Update", "fieldsV1": fields}]
+    plan = decide(replace(world, service=live))
+    (patch,) = plan.patches
+    assert (plan.apply, patch.operations[0]["op"]) == ((), "test")
+    assert "containerConcurrency" not in patch.operations[-1]["value"]["template"]["spec"]
+    (event,) = plan.action_events
+    assert event.reason == "DriftCorrected"
+    assert "spec.template.spec.containerConcurrency (set by kubectl-edit)" in event.message
 
 
 @pytest.mark.parametrize(

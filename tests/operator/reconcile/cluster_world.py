@@ -20,8 +20,31 @@ CRDS = Kind("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customres
 SYSTEM_NAMESPACES = ("haizen-system", "knative-serving")
 
 
+OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+POD_SCHEMA = {
+    **OPEN,
+    "properties": {
+        "nodeSelector": {**OPEN, "x-kubernetes-map-type": "atomic"},
+        **{
+            name: {
+                "type": "array",
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["name"],
+                "items": {**OPEN, "required": ["name"], "properties": {"name": {"type": "string"}}},
+            }
+            for name in ("volumes", "imagePullSecrets")
+        },
+    },
+}
+TEMPLATE_SCHEMA = {**OPEN, "properties": {"spec": POD_SCHEMA}}
+
+
 def knative_crd(plural: str, kind: str) -> Manifest:
-    """A CRD of Knative without a schema, as far as the API server is concerned with it: status is a subresource."""
+    """A CRD of Knative with as much of its schema as an apply depends on: which lists and maps are merged, which not.
+
+    Status is a subresource. `containers` and `traffic` are atomic, as in Knative's own.
+    """
+    spec = {**OPEN, "properties": {"template": TEMPLATE_SCHEMA}} if kind == "Service" else OPEN
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -36,7 +59,7 @@ def knative_crd(plural: str, kind: str) -> Manifest:
                     "served": True,
                     "storage": True,
                     "subresources": {"status": {}},
-                    "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+                    "schema": {"openAPIV3Schema": {**OPEN, "properties": {"spec": spec}}},
                 }
             ],
         },
