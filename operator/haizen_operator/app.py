@@ -193,8 +193,14 @@ def _session(credentials: Credentials, watches: Watches) -> aiohttp.ClientSessio
         if kind is not None:
             watches.alive(kind)
 
+    async def answer(_: Any, __: Any, request: aiohttp.TraceRequestEndParams) -> None:
+        kind = kinds.get(URL(request.url).path)
+        if kind is not None:
+            watches.answered(kind, request.response.status)
+
     trace = aiohttp.TraceConfig()
     trace.on_request_start.append(sign_of_life)
+    trace.on_request_end.append(answer)
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
         headers=info.as_http_headers(),

@@ -50,6 +50,12 @@ class Metrics:
             ["kind"],
             registry=self.registry,
         )
+        self._watch_refused = Gauge(
+            "haizen_operator_watch_refused",
+            "1 while the API server refuses to let the operator watch a kind, else 0.",
+            ["kind"],
+            registry=self.registry,
+        )
 
     def on_request(self, verb: str, kind: Kind, status: int, seconds: float) -> None:
         """Count one request to the Kubernetes API."""
@@ -64,3 +70,7 @@ class Metrics:
     def watch_age(self, kind: str, age: Callable[[], float]) -> None:
         """Read a watch's age whenever the metrics are read."""
         self._watch_age.labels(kind).set_function(age)
+
+    def watch_refused(self, kind: str, refused: Callable[[], bool]) -> None:
+        """Read whether a watch is refused whenever the metrics are read."""
+        self._watch_refused.labels(kind).set_function(lambda: float(refused()))

@@ -107,6 +107,7 @@ class Operator:
         self._metrics.watch_queue(lambda: queue.depth)
         for kind in app.WATCHED:
             self._metrics.watch_age(kind.plural, functools.partial(self._watches.age, kind.plural))
+            self._metrics.watch_refused(kind.plural, functools.partial(self._watches.is_refused, kind.plural))
         probes = health.Health(
             watches=self._watches,
             longest_busy_seconds=queue.longest_busy_seconds,

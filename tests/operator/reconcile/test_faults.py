@@ -205,6 +205,27 @@ def test_frozen_watch_is_opened_anew(world: World, control_plane: ControlPlane, 
         wait_for(applied, operator.text)
 
 
+def test_watch_that_is_refused_shows(world: World, control_plane: ControlPlane, namespace: str, tmp_path: Path) -> None:
+    """A right that is missing: the probes, the metrics and the log name the kind; a restart would not help."""
+    services = KNATIVE_SERVICE.path()
+    with (
+        run_fault_proxy(control_plane, tmp_path) as proxy,
+        run_operator(proxy.kubeconfig, lease_name=namespace) as operator,
+    ):
+        proxy.decide = lambda method, path: Fault(403) if path.split("?")[0] == services else None
+        proxy.drop_watches()
+        wait_for(lambda: operator.probe("/readyz").status_code == 503, operator.text)
+        assert "the watch of services has been refused" in operator.probe("/readyz").text
+        assert operator.probe("/healthz").status_code == 200
+        assert operator.metric("haizen_operator_watch_refused", 'kind="services"') == 1
+        assert operator.metric("haizen_operator_watch_refused", 'kind="inferenceservices"') == 0
+        said = [line for line in operator.text().splitlines() if "the watch of services has been refused" in line]
+        assert len(said) == 1, "once a minute"
+        proxy.decide = lambda method, path: None
+        wait_for(lambda: operator.probe("/readyz").status_code == 200, operator.text)
+        assert operator.metric("haizen_operator_watch_refused", 'kind="services"') == 0
+
+
 def _is_ready(world: World, name: str, namespace: str) -> bool:
     return world.condition(name, namespace).get("status") == "True"
 
