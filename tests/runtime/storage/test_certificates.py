@@ -122,7 +122,9 @@ def test_a_bundle_is_trusted(
     ("environ", "words"),
     [
         pytest.param({}, "certificate (that )?is not trusted", id="no bundle"),
-        pytest.param({"AWS_CA_BUNDLE": "{folder}/stranger.crt"}, "certificate (that )?is not trusted", id="another authority"),
+        pytest.param(
+            {"AWS_CA_BUNDLE": "{folder}/stranger.crt"}, "certificate (that )?is not trusted", id="another authority"
+        ),
         pytest.param({"AWS_CA_BUNDLE": "/nope.pem"}, r"no CA bundle /nope.pem \(AWS_CA_BUNDLE\)", id="no such file"),
         pytest.param(
             {"CA_BUNDLE_CONFIGMAP_NAME": "ca", "CA_BUNDLE_VOLUME_MOUNT_POINT": "/nope"},

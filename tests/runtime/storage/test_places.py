@@ -16,6 +16,7 @@ import pytest
 from haizen_runtime.storage import DownloadError, Limits, fetch, fetch_all
 from haizen_runtime.storage.staging import MARKER, Place
 from tests.runtime.storage.faulty_server import FaultyServer, Served
+from tests.runtime.storage.small_volume import SmallVolume
 
 MODEL = random.Random(11).randbytes(4 << 20)
 SCRIPT = Path(__file__).with_name("loopback_download.py")
@@ -33,15 +34,21 @@ def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
 
 
 @pytest.fixture
-def volume(tmp_path: Path) -> Iterator[Path]:
+def small_volume(tmp_path: Path) -> Iterator[SmallVolume]:
     """A mount point of 8 MiB, as an emptyDir with a size limit is."""
     place = tmp_path / "volume"
     place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"this account may not mount a tmpfs: {mounted.stderr.decode().strip()}")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    try:
+        mounted = SmallVolume(place)
+    except OSError as error:
+        pytest.skip(f"this account may not mount a tmpfs in any namespace: {error}")
+    yield mounted
+    mounted.close()
+
+
+@pytest.fixture
+def volume(small_volume: SmallVolume) -> Path:
+    return small_volume.path
 
 
 def test_two_processes_download_once_and_both_end_ready(server: FaultyServer, tmp_path: Path) -> None:
@@ -153,12 +160,13 @@ def test_a_model_that_fits_on_a_second_try_arrives(server: FaultyServer, volume:
 
 
 def test_a_volume_that_is_read_only_is_said_unless_the_model_is_there(
-    server: FaultyServer, volume: Path, quick: Limits
+    server: FaultyServer, small_volume: SmallVolume, quick: Limits
 ) -> None:
+    volume = small_volume.path
     server.files["/model.bin"] = Served(MODEL)
     server.files["/other.bin"] = Served(MODEL)
     fetch(f"{server.url}/model.bin", volume, environ={}, limits=quick)
-    subprocess.run(["mount", "-o", "remount,ro", str(volume)], check=True)
+    small_volume.make_read_only()
 
     fetch(f"{server.url}/model.bin", volume, environ={}, limits=quick)
     with pytest.raises(DownloadError, match=r"cannot be written .* mount a writable volume") as caught:
