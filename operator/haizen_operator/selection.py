@@ -39,6 +39,8 @@ class Considered:
     name: str
     accepted: bool
     why: str
+    distance: int = 0
+    """How far a runtime that was refused is from serving the model; 0 is nearest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +195,9 @@ def _best(
         )
     ]
     refused = tuple(
-        Considered(kind, name, False, refusal) for (kind, name), refusal in refusals.items() if refusal is not None
+        Considered(kind, runtime.metadata.name, False, refusal, _distance(model, runtime))
+        for kind, runtime in [*own, *everybodys]
+        if (refusal := refusals[kind, runtime.metadata.name]) is not None
     )
     if not ranked:
         raise SelectionError(
@@ -233,9 +237,9 @@ def _refusal(model: ModelSpec, runtime: ServingRuntime, multi_node: bool, *, aut
         return "it is disabled"
     if spec.multi_model:
         return "it is for ModelMesh (multiModel)"
-    wanted = _label(model.model_format)
+    wanted = format_label(model.model_format)
     if not _loads(model.model_format, spec.supported_model_formats):
-        known = ", ".join(dict.fromkeys(_label(it) for it in spec.supported_model_formats)) or "none"
+        known = ", ".join(dict.fromkeys(format_label(it) for it in spec.supported_model_formats)) or "none"
         return f"it does not load {wanted} (it loads: {known})"
     if auto_select and not _loads(model.model_format, [it for it in spec.supported_model_formats if it.auto_select]):
         return f"it loads {wanted} but is not to be chosen by itself (autoSelect is not true); name it in model.runtime"
@@ -246,6 +250,15 @@ def _refusal(model: ModelSpec, runtime: ServingRuntime, multi_node: bool, *, aut
     if multi_node != (spec.worker_spec is not None):
         return "it spreads a model over several nodes" if not multi_node else "it does not spread a model over nodes"
     return None
+
+
+def _distance(model: ModelSpec, runtime: ServingRuntime) -> int:
+    """0 for a runtime that loads the format, 1 for another version of it, 2 for others; one that is off is further."""
+    formats = runtime.spec.supported_model_formats
+    off = 3 if runtime.spec.disabled or runtime.spec.multi_model else 0
+    if _loads(model.model_format, formats):
+        return off
+    return off + (1 if any(it.name == model.model_format.name for it in formats) else 2)
 
 
 def _loads(wanted: ModelFormat, formats: Iterable[SupportedModelFormat]) -> bool:
@@ -259,7 +272,8 @@ def _speaks(runtime: ServingRuntime, protocol: str) -> bool:
     return not runtime.spec.protocol_versions or protocol in runtime.spec.protocol_versions
 
 
-def _label(model_format: ModelFormat | SupportedModelFormat) -> str:
+def format_label(model_format: ModelFormat | SupportedModelFormat) -> str:
+    """A model format for people: its name, and its version if it has one."""
     return model_format.name if model_format.version is None else f"{model_format.name}:{model_format.version}"
 
 
@@ -305,7 +319,7 @@ def _why_first(model: ModelSpec, winner: ServingRuntime) -> str:
     priority = _priority(winner, model.model_format.name)
     rank = "without a priority" if priority is None else f"with priority {priority}"
     protocol = model.protocol_version or DEFAULT_PROTOCOL
-    return f"it loads {_label(model.model_format)} over {protocol}, {rank}, and is first in KServe's order"
+    return f"it loads {format_label(model.model_format)} over {protocol}, {rank}, and is first in KServe's order"
 
 
 def _why_behind(model: ModelSpec, kind: str, winner: ServingRuntime, other_kind: str, other: ServingRuntime) -> str:
