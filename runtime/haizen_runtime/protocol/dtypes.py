@@ -26,6 +26,7 @@ NUMPY_OF: Final[dict[str, np.dtype[Any]]] = {
     "BYTES": np.dtype(np.object_),
 }
 DATATYPE_OF: Final[dict[np.dtype[Any], str]] = {dtype: name for name, dtype in NUMPY_OF.items()}
+NUMPY_OF["BF16"] = np.dtype(np.float32)  # numpy has no such type; every value of it is a float32 (tensor_bytes.py)
 DATATYPE_NAMES: Final = ", ".join(NUMPY_OF)
 
 _EXACT_FLOAT_INTEGERS: Final = 2.0**53

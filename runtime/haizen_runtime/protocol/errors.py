@@ -1,10 +1,10 @@
 """Every error that a caller or an operator of the runtime can see, with its status code or exit code, in one place.
 
 HaizenError
-  RequestError            the answer to one request; `status` is the HTTP status
-    InvalidInput 400, RouteNotFound 404, ModelNotFound 404, VersionNotFound 404, MethodNotAllowed 405,
-    RequestTimeout 408, PayloadTooLarge 413, UnsupportedMedia 415, ClientGone 499, InferenceFailed 500,
-    ModelNotReady 503, QueueFull 503, DeadlineExceeded 504
+  RequestError            the answer to one request; `status` is the HTTP status, `grpc_status` gRPC's
+    InvalidInput 400, MalformedMessage 400, RouteNotFound 404, ModelNotFound 404, VersionNotFound 404,
+    MethodNotAllowed 405, RequestTimeout 408, PayloadTooLarge 413, UnsupportedMedia 415, ClientGone 499,
+    InferenceFailed 500, ModelNotReady 503, QueueFull 503, DeadlineExceeded 504
   StartError              ends the process; `reason` and `exit_code` go into the termination message
     InvalidConfiguration 2, ModelLoadFailed 3, ModelDownloadFailed 4, ChecksumMismatch 4, UntrustedFormat 5,
     BackendMissing 6
@@ -12,7 +12,22 @@ HaizenError
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import ClassVar
+
+
+class GrpcStatus(IntEnum):
+    """gRPC's status codes, as far as they are used here."""
+
+    OK = 0
+    CANCELLED = 1
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    RESOURCE_EXHAUSTED = 8
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
 
 
 class HaizenError(Exception):
@@ -29,6 +44,8 @@ class RequestError(HaizenError):
 
     status: ClassVar[int] = 500
     """HTTP status code."""
+    grpc_status: ClassVar[GrpcStatus] = GrpcStatus.INTERNAL
+    """gRPC status code."""
     retry_after_seconds: int | None = None
     """Sent as Retry-After when set."""
 
@@ -37,18 +54,27 @@ class InvalidInput(RequestError):
     """The request itself is wrong: its JSON, a name, a datatype, a shape or a value."""
 
     status = 400
+    grpc_status = GrpcStatus.INVALID_ARGUMENT
+
+
+class MalformedMessage(InvalidInput):
+    """A gRPC frame or protobuf message that cannot be read; gRPC's own servers answer INTERNAL then, and so do we."""
+
+    grpc_status = GrpcStatus.INTERNAL
 
 
 class RouteNotFound(RequestError):
     """No such path."""
 
     status = 404
+    grpc_status = GrpcStatus.UNIMPLEMENTED
 
 
 class ModelNotFound(RequestError):
     """No model of that name."""
 
     status = 404
+    grpc_status = GrpcStatus.NOT_FOUND
 
     def __init__(self, name: str) -> None:
         super().__init__(f"Model with name {_shorten(name)} does not exist.")
@@ -58,6 +84,7 @@ class VersionNotFound(RequestError):
     """The model exists, the version does not."""
 
     status = 404
+    grpc_status = GrpcStatus.NOT_FOUND
 
     def __init__(self, name: str, version: str, known: list[str]) -> None:
         versions = ", ".join(known) or "none"
@@ -68,6 +95,7 @@ class MethodNotAllowed(RequestError):
     """The path exists for other methods."""
 
     status = 405
+    grpc_status = GrpcStatus.UNIMPLEMENTED
 
     def __init__(self, method: str, allowed: str) -> None:
         super().__init__(f"Method {_shorten(method)} is not allowed here; use {allowed}.")
@@ -78,24 +106,28 @@ class RequestTimeout(RequestError):
     """The client did not send its body in time."""
 
     status = 408
+    grpc_status = GrpcStatus.DEADLINE_EXCEEDED
 
 
 class PayloadTooLarge(RequestError):
     """The body, as sent or decompressed, is over its limit."""
 
     status = 413
+    grpc_status = GrpcStatus.RESOURCE_EXHAUSTED
 
 
 class UnsupportedMedia(RequestError):
     """A content type or encoding that the door cannot read."""
 
     status = 415
+    grpc_status = GrpcStatus.UNIMPLEMENTED
 
 
 class ClientGone(RequestError):
     """Nobody waits for this answer any more."""
 
     status = 499
+    grpc_status = GrpcStatus.CANCELLED
 
 
 class InferenceFailed(RequestError):
@@ -108,6 +140,7 @@ class ModelNotReady(RequestError):
     """The model is known and cannot answer now."""
 
     status = 503
+    grpc_status = GrpcStatus.UNAVAILABLE
     retry_after_seconds = 1
 
 
@@ -115,6 +148,7 @@ class QueueFull(RequestError):
     """More requests wait than the model's queue may hold."""
 
     status = 503
+    grpc_status = GrpcStatus.UNAVAILABLE
     retry_after_seconds = 1
 
 
@@ -122,6 +156,7 @@ class DeadlineExceeded(RequestError):
     """The answer was not there in the time the request allowed."""
 
     status = 504
+    grpc_status = GrpcStatus.DEADLINE_EXCEEDED
 
 
 class StartError(HaizenError):

@@ -16,9 +16,9 @@ from haizen_runtime.protocol.messages import (
     InferenceResponse,
     RequestedOutput,
     Scalar,
-    SequencePosition,
     Tensor,
 )
+from haizen_runtime.protocol.parameters import apply_parameters
 from haizen_runtime.protocol.shapes import checked_shape, element_count
 
 
@@ -43,7 +43,7 @@ def decode_request(body: bytes | bytearray | memoryview, model: str, version: st
         parameters = _parameters(payload, "The request")
         if parameters:
             request.parameters = parameters
-            _apply_parameters(request, parameters)
+            apply_parameters(request, parameters)
     outputs = payload.get("outputs")
     if outputs:
         request.outputs = _requested_outputs(outputs)
@@ -104,8 +104,8 @@ def _decode_input(item: Any, index: int) -> Tensor:
     data = item.get("data")
     if type(data) is not list:
         raise InvalidInput(f"{where}: data must be a list, flat or nested as its shape says.")
-    if datatype == "FP16":
-        raise InvalidInput(f"{where}: FP16 data cannot be sent as JSON (the protocol's rule); send FP32.")
+    if datatype in ("FP16", "BF16"):
+        raise InvalidInput(f"{where}: {datatype} data cannot be sent as JSON (the protocol's rule); send FP32.")
     count = element_count(shape, where)
     array = array_from_json(data, datatype, where)
     if array.shape != shape:
@@ -137,22 +137,6 @@ def _parameters(holder: Mapping[str, Any], where: str) -> dict[str, Scalar] | No
         if not isinstance(value, (str, int, float, bool)):
             raise InvalidInput(f'{where}: parameter "{name[:80]}" must be a string, a number or a boolean.')
     return parameters
-
-
-def _apply_parameters(request: InferenceRequest, parameters: Mapping[str, Scalar]) -> None:
-    """The parameters that mean something to the scheduler (Triton's names)."""
-    priority = parameters.get("priority")
-    if priority is not None:
-        if type(priority) is not int or priority < 0:
-            raise InvalidInput("Parameter priority must be an integer of 0 or more.")
-        request.priority = priority
-    sequence = parameters.get("sequence_id")
-    if sequence is not None and sequence not in (0, ""):
-        if not isinstance(sequence, (int, str)):
-            raise InvalidInput("Parameter sequence_id must be an integer or a string.")
-        request.sequence = SequencePosition(
-            sequence, bool(parameters.get("sequence_start", False)), bool(parameters.get("sequence_end", False))
-        )
 
 
 def _requested_outputs(outputs: Any) -> list[RequestedOutput]:
