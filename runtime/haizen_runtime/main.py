@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 
 from haizen_runtime.protocol.errors import StartError
-from haizen_runtime.settings import Settings, help_text
+from haizen_runtime.settings import Settings
 from haizen_runtime.termination import DEFAULT_LOG, report_fatal
 
 log = logging.getLogger("haizen_runtime")
@@ -26,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if argv[:1] == ["serve"]:
         del argv[0]
     if any(argument in ("--help", "-h") for argument in argv):
+        from haizen_runtime.reference.texts import help_text
+
         sys.stdout.write(help_text() + "\n")
         return 0
     termination_log = os.environ.get("HAIZEN_TERMINATION_LOG", DEFAULT_LOG)

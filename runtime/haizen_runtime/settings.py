@@ -129,30 +129,6 @@ class Settings:
         return self
 
 
-def help_text() -> str:
-    """`--help`, from the fields and the text under each."""
-    import ast
-    import inspect
-    from itertools import pairwise
-
-    body = next(node for node in ast.parse(inspect.getsource(Settings)).body if isinstance(node, ast.ClassDef)).body
-    texts = {}
-    for field_node, text_node in pairwise(body):
-        if (
-            isinstance(field_node, ast.AnnAssign)
-            and isinstance(field_node.target, ast.Name)
-            and isinstance(text_node, ast.Expr)
-            and isinstance(text_node.value, ast.Constant)
-        ):
-            texts[field_node.target.id] = str(text_node.value.value)
-    lines = ["usage: haizen-runtime [serve] [--name=value ...]", "       haizen-runtime download URI DIRECTORY", ""]
-    for field in fields(Settings):
-        default = "" if field.default in ("", False) else f" (default {field.default})"
-        lines += [f"  --{field.name}{default}", f"      {texts[field.name]}"]
-    lines += ["", "Each setting is also an environment variable: HAIZEN_MODEL_NAME for --model_name."]
-    return "\n".join(lines)
-
-
 def _pairs(arguments: Sequence[str], kinds: Mapping[str, type]) -> list[tuple[str, str, str]]:
     """Arguments as (field, value, as typed); a boolean needs no value."""
     pairs = []

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from haizen_runtime.protocol.errors import InvalidConfiguration
-from haizen_runtime.settings import Settings, help_text
+from haizen_runtime.reference.texts import help_text
+from haizen_runtime.settings import Settings
 
 
 @pytest.mark.parametrize(

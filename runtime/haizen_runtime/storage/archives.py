@@ -21,7 +21,7 @@ from haizen_runtime.storage.limits import MIB, Limits
 from haizen_runtime.storage.paths import UnsafePath, human, safe_relative
 
 _BLOCK = MIB
-_RATIO_FLOOR = 64 * MIB
+RATIO_FLOOR = 64 * MIB
 _MAX_HEADER = MIB
 _MAX_DIRECTORY = 64 * MIB
 
@@ -111,7 +111,7 @@ class _Target:
                 "(HAIZEN_STORAGE_MAX_UNPACKED_BYTES)",
                 self._uri,
             )
-        if self._bytes > _RATIO_FLOOR and self._bytes > self._packed * limits.max_unpack_ratio:
+        if self._bytes > RATIO_FLOOR and self._bytes > self._packed * limits.max_unpack_ratio:
             raise failed(
                 f"the archive unpacks to more than {limits.max_unpack_ratio} times its size "
                 "(HAIZEN_STORAGE_MAX_UNPACK_RATIO), as only decompression bombs do",

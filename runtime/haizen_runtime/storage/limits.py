@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
+STORAGE_PREFIX = "HAIZEN_STORAGE_"
 MIB = 1 << 20
 GIB = 1 << 30
 
@@ -17,7 +18,9 @@ class AddressPolicy:
     """
 
     allow_private: bool = True
+    """Whether a model may come from a private address, such as a store in the cluster."""
     allow_loopback: bool = True
+    """Whether a model may come from this machine itself."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Limits:
     part_bytes: int = 32 * MIB
     """Files larger than this are fetched as parallel ranges of this size."""
     connect_timeout: float = 15.0
+    """Longest wait for a connection."""
     read_timeout: float = 30.0
     """Longest wait for the next bytes of an open connection."""
     stall_seconds: float = 30.0
@@ -38,14 +42,19 @@ class Limits:
     attempts: int = 6
     """Tries in a row without progress before a file fails."""
     backoff_seconds: float = 0.5
+    """Wait before the second try; doubled before each further one, the upper half of it at random."""
     backoff_cap_seconds: float = 20.0
+    """Longest wait between tries, also where the server asks for more."""
     max_redirects: int = 5
+    """Redirects that are followed."""
     max_restarts: int = 3
     """How often the source may change under the download before it fails."""
     max_bytes: int = 0
     """Largest model in bytes as stored at the source; 0 means no bound but the free space."""
     max_files: int = 100_000
+    """Most files of a model."""
     max_unpacked_bytes: int = 512 * GIB
+    """Most bytes that an archive may unpack to."""
     max_unpack_ratio: int = 100
     """Unpacked bytes per archive byte, judged once more than 64 MiB came out."""
     lock_timeout: float = 3600.0
@@ -57,7 +66,7 @@ class Limits:
         """Read ``HAIZEN_STORAGE_*``; raises ValueError that names the variable and what it should hold."""
         values: dict[str, int | float | AddressPolicy] = {}
         for item in fields(cls):
-            name = f"HAIZEN_STORAGE_{item.name.upper()}"
+            name = f"{STORAGE_PREFIX}{item.name.upper()}"
             text = environ.get(name, "").strip()
             if item.name == "addresses" or not text:
                 continue

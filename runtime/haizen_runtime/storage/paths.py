@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable
 
 _DRIVE = re.compile(r"^[A-Za-z]:")
-_MAX_COMPONENT = 255
-_MAX_DEPTH = 64
+MAX_COMPONENT = 255
+MAX_DEPTH = 64
 _ARCHIVES = {".tar.gz": "tgz", ".tgz": "tgz", ".tar": "tar", ".zip": "zip"}
 
 
@@ -30,15 +30,15 @@ def safe_relative(name: str) -> str:
         raise UnsafePath("it leads out of the folder with '..'")
     if "\\" in name:
         raise UnsafePath("it holds a backslash")
-    if len(components) > _MAX_DEPTH:
-        raise UnsafePath(f"it is more than {_MAX_DEPTH} folders deep")
+    if len(components) > MAX_DEPTH:
+        raise UnsafePath(f"it is more than {MAX_DEPTH} folders deep")
     for part in components:
         try:
             size = len(part.encode())
         except UnicodeEncodeError:
             raise UnsafePath("it is not valid Unicode") from None
-        if size > _MAX_COMPONENT:
-            raise UnsafePath(f"a component is longer than {_MAX_COMPONENT} bytes")
+        if size > MAX_COMPONENT:
+            raise UnsafePath(f"a component is longer than {MAX_COMPONENT} bytes")
     if components and components[0].startswith(".haizen-"):
         raise UnsafePath("it begins with .haizen-, which names haizen's own files")
     return "/".join(components)

@@ -20,7 +20,7 @@ from haizen_runtime.storage.uris import ModelUri
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")
 _REVISION = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$")
-_MAX_LISTING = 64 * MIB
+MAX_LISTING = 64 * MIB
 
 
 class HuggingFaceSource:
@@ -44,7 +44,7 @@ class HuggingFaceSource:
         with self._client.request("GET", url, self._headers) as response:
             if response.status != 200:
                 raise self._refused(response)
-            body = response.read(_MAX_LISTING)
+            body = response.read(MAX_LISTING)
         try:
             info = json.loads(body)
             self._commit = str(info["sha"])

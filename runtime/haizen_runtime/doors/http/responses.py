@@ -13,7 +13,7 @@ Headers = list[tuple[bytes, bytes]]
 JSON: Final = (b"content-type", b"application/json")
 CLOSE: Final = (b"connection", b"close")
 _REQUEST_ID: Final = b"x-request-id"
-_MAX_REQUEST_ID_BYTES: Final = 200
+MAX_REQUEST_ID_BYTES: Final = 200
 
 
 class Responder:
@@ -40,7 +40,7 @@ class Responder:
         """Send a body of any type."""
         headers = [content_type, (b"content-length", b"%d" % len(body)), *self.common]
         request_id = request_headers.get(_REQUEST_ID)
-        if request_id is not None and len(request_id) <= _MAX_REQUEST_ID_BYTES:
+        if request_id is not None and len(request_id) <= MAX_REQUEST_ID_BYTES:
             headers.append((_REQUEST_ID, request_id))
         if extra:
             headers += extra

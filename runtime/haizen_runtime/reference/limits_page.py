@@ -1,0 +1,125 @@
+"""docs/limits.md: what the runtime refuses, how it says so, and where each limit comes from."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from haizen_runtime.backends import files
+from haizen_runtime.doors.http import holding, responses
+from haizen_runtime.protocol import json_body, shapes
+from haizen_runtime.reference.markdown import size, table
+from haizen_runtime.settings import Settings
+from haizen_runtime.storage import archives, paths, source_hf
+from haizen_runtime.storage.limits import Limits
+from haizen_runtime.termination import MAX_BYTES
+
+HEADS: Final = ("What", "Limit", "Answer", "Where it comes from")
+_SERVING, _STORAGE = Settings(), Limits()
+
+
+def limits_page() -> str:
+    """The page as Markdown."""
+    lines = [
+        "# Limits of the runtime",
+        "",
+        "What is refused, and why there. Numbers are defaults; [settings.md](settings.md) tells how to change those",
+        "that have a setting. A refused request leaves the server and the requests beside it as they were.",
+        "",
+        "## Requests",
+        "",
+        *table(HEADS, _requests()),
+        "",
+        "Every 503 for want of room or readiness carries `Retry-After: 1`.",
+        "",
+        "## Models",
+        "",
+        *table(HEADS, _models()),
+        "",
+        "## Downloads",
+        "",
+        "Each ends the start with exit code 4, or 2 where a setting or the URI is wrong.",
+        "",
+        *table(HEADS, _downloads()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _setting(name: str) -> str:
+    return f"`--{name}`"
+
+
+def _requests() -> list[tuple[str, str, str, str]]:
+    body = _SERVING.max_body_bytes
+    return [
+        ("A body, as sent and decompressed", f"{size(body)} ({_setting('max_body_bytes')})", "413",
+         "The pod's memory; read no further than the limit, also when chunked or compressed."),
+        ("The time a body takes to arrive",
+         f"{_SERVING.read_timeout_seconds:g} s ({_setting('read_timeout_seconds')})", "408", "Slow clients."),
+        ("The time the headers take to arrive",
+         f"{_SERVING.header_timeout_seconds:g} s ({_setting('header_timeout_seconds')})", "408", "Slow clients."),
+        ("What is no HTTP, or has headers without end", "the parser's own", "400", "zttp."),
+        ("Connections", f"{_SERVING.max_connections} ({_setting('max_connections')})", "503, closed",
+         "File descriptors."),
+        ("Requests that wait for a batch", f"{_SERVING.queue_limit} ({_setting('queue_limit')})", "503",
+         "A queue that cannot be worked off in time helps nobody."),
+        ("Requests that wait for their model to be loaded", f"{_SERVING.queue_limit} ({_setting('queue_limit')})",
+         "503", "All of them enter the queue at once when it is loaded."),
+        ("Bodies of requests that wait for their model", f"{size(holding.BODIES * body)} together "
+         f"({holding.BODIES} × {_setting('max_body_bytes')})", "503", "The memory that the load needs."),
+        ("The wait for a model", f"{_SERVING.load_wait_seconds:g} s ({_setting('load_wait_seconds')})", "503",
+         "Knative's revision timeout is 300 s; a little less, so that the client is told the reason."),
+        ("The time in the queue and the model",
+         f"{_SERVING.request_timeout_seconds:g} s ({_setting('request_timeout_seconds')}), or what Envoy's header "
+         "`x-envoy-expected-rq-timeout-ms` leaves", "504", "Nobody waits for the answer any more."),
+        ("Nesting of a JSON body", f"{json_body.MAX_DEPTH} levels", "400", "Triton's limit."),
+        ("Dimensions of a tensor", f"{shapes.MAX_RANK}", "400", "More than any model has; numpy ends at 64."),
+        ("Elements that a shape may promise", f"2^{shapes.MAX_ELEMENTS.bit_length() - 1}", "400",
+         "No product of dimensions may overflow or allocate."),
+        ("A number that its datatype cannot hold", "the datatype's range", "400", "It would wrap without a word."),
+        ("A content type", "JSON, or none, or curl's default", "415", "KServe's servers read the same."),
+        ("A content encoding", "gzip, deflate or none", "415", "What clients send."),
+        ("A request ID that comes back", f"{responses.MAX_REQUEST_ID_BYTES} bytes", "left out", "Headers of answers."),
+    ]  # fmt: skip
+
+
+def _models() -> list[tuple[str, str, str, str]]:
+    return [
+        ("A format that can carry code (joblib, pickle)", f"only with {_setting('allow_code')}",
+         "exit code 5, UntrustedFormat", "Loading it runs what is in it."),
+        ("ONNX weights in another file", "a plain file beside the model", "exit code 5, UntrustedFormat",
+         "A path or link in a model must not read the pod's secrets."),
+        ("Model files in the directory", f"exactly one, at most {files.MAX_DEPTH} folders deep",
+         "exit code 3, ModelLoadFailed", "Which of several is meant cannot be known."),
+        ("The termination message", size(MAX_BYTES), "shortened", "Kubernetes keeps no more."),
+    ]  # fmt: skip
+
+
+def _downloads() -> list[tuple[str, str, str, str]]:
+    def variable(name: str) -> str:
+        return f"`HAIZEN_STORAGE_{name.upper()}`"
+
+    return [
+        ("Files of a model", f"{_STORAGE.max_files} ({variable('max_files')})", "refused", "Inodes and time."),
+        ("Bytes of a model", f"the free space, or {variable('max_bytes')}", "refused before the first byte if known",
+         "The volume."),
+        ("Unpacked bytes of an archive", f"{size(_STORAGE.max_unpacked_bytes)} ({variable('max_unpacked_bytes')})",
+         "refused", "The volume."),
+        ("Growth of an archive", f"{_STORAGE.max_unpack_ratio} times ({variable('max_unpack_ratio')}), judged above "
+         f"{size(archives.RATIO_FLOOR)}", "refused", "Archive bombs."),
+        ("Members of an archive", "files and folders", "links, devices and others are refused",
+         "They could lead out of the folder."),
+        ("Names of files", f"relative, {paths.MAX_DEPTH} folders, {paths.MAX_COMPONENT} bytes a part; no `..`, `\\`, "
+         "drive letter, control character or leading `.haizen-`", "refused", "What every file system takes."),
+        ("Redirects", f"{_STORAGE.max_redirects} ({variable('max_redirects')}), never from https to http", "refused",
+         "Loops; eavesdroppers."),
+        ("Link-local, metadata, multicast and unspecified addresses", "never", "refused, also behind a redirect",
+         "The node's credentials are there, models are not."),
+        ("Private and loopback addresses", f"{variable('allow_private')}, {variable('allow_loopback')}",
+         "refused when off", "Stores in the cluster need them; shared clusters may not want them."),
+        ("Tries without progress", f"{_STORAGE.attempts} ({variable('attempts')})", "fails", "Time of a cold start."),
+        ("A slow connection", f"{_STORAGE.min_bytes_per_second} bytes a second over {_STORAGE.stall_seconds:g} s "
+         f"({variable('min_bytes_per_second')}, {variable('stall_seconds')})", "tried again", "Dead peers."),
+        ("A source that changes while it is fetched", f"{_STORAGE.max_restarts} times ({variable('max_restarts')})",
+         "fails", "Two versions are never mixed."),
+        ("The hub's list of files", size(source_hf.MAX_LISTING), "refused", "Memory."),
+    ]  # fmt: skip
