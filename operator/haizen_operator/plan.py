@@ -27,6 +27,7 @@ from haizen_operator.status import (
     events_of,
     not_owned,
     service_lost_event,
+    waiting_for_deletion,
 )
 from haizen_operator.wanted import Wanted, wanted_service
 
@@ -99,11 +100,11 @@ def decide(observed: Observed, refused: Problem | None = None) -> Plan:
     wanted = wanted_service(observed)
     if wanted.stopped:
         return _stop(observed, wanted, patches)
-    problem = refused or next((p for p in wanted.problems if not p.advisory), None) or _ownership_problem(observed)
+    problem = refused or next((p for p in wanted.problems if not p.advisory), None) or _occupied(observed)
     if wanted.service is None:
         return _plan(observed, wanted, patches, problem=problem, rollout=None)
     rollout = _rollout(observed, wanted)
-    if problem is not None or rollout.traffic.hold or _is_going(observed.service):
+    if problem is not None or rollout.traffic.hold:
         return _plan(observed, wanted, patches, problem=problem, rollout=rollout)
     child = _child(rollout.traffic, wanted.service)
     edits = _foreign_edits(observed, child)
@@ -286,14 +287,20 @@ def _is_ours(observed: Observed) -> bool:
     return observed.service is not None and owner_of(observed.service, observed.isvc) is not Owner.OTHER
 
 
-def _ownership_problem(observed: Observed) -> Problem | None:
-    if observed.service is None or _is_ours(observed):
+def _occupied(observed: Observed) -> Problem | None:
+    """Whether a Knative Service that we may not change has the name that ours needs."""
+    if observed.service is None:
         return None
-    return not_owned("Knative Service", observed.service["metadata"]["name"], owner_text(observed.service))
+    metadata = observed.service["metadata"]
+    if _is_going(observed.service):
+        return waiting_for_deletion(metadata["name"], metadata.get("finalizers") or [])
+    if _is_ours(observed):
+        return None
+    return not_owned("Knative Service", metadata["name"], owner_text(observed.service))
 
 
-def _is_going(live: Manifest | None) -> bool:
-    return live is not None and "deletionTimestamp" in live["metadata"]
+def _is_going(live: Manifest) -> bool:
+    return "deletionTimestamp" in live["metadata"]
 
 
 def _guarded(child: Manifest, live: Manifest | None) -> Manifest:

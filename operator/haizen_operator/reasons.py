@@ -16,6 +16,7 @@ class Reason(StrEnum):
     REVISION_FAILED = "RevisionFailed"
     STOPPED = "Stopped"
     STOPPING = "Stopping"
+    WAITING_FOR_DELETION = "WaitingForDeletion"
     NOTHING_TO_ROLL_BACK_TO = "NothingToRollBackTo"
     WAITING_FOR_REVISION = "WaitingForRevision"
     WAITING_FOR_KNATIVE = "WaitingForKnative"

@@ -18,6 +18,7 @@ from haizen_operator.status.problems import (
     not_supported_yet,
     selection_failed,
     storage_uri_not_supported,
+    waiting_for_deletion,
 )
 
 __all__ = [
@@ -37,4 +38,5 @@ __all__ = [
     "selection_failed",
     "service_lost_event",
     "storage_uri_not_supported",
+    "waiting_for_deletion",
 ]

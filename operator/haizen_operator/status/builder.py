@@ -13,7 +13,7 @@ from haizen_operator.rollout.memory import Memory
 from haizen_operator.rollout.traffic import TrafficDecision, TrafficReason, same_targets
 from haizen_operator.status.conditions import Conditions
 from haizen_operator.status.model import model_status
-from haizen_operator.status.problems import Problem
+from haizen_operator.status.problems import Problem, held_by
 
 _CANARY_REASONS = {
     TrafficReason.NOTHING_TO_ROLL_BACK_TO: Reason.NOTHING_TO_ROLL_BACK_TO,
@@ -58,7 +58,9 @@ def build_status(
     if stopped:
         conditions.mark_stopped()
         if service is not None:
-            conditions.mark_stopping()
+            metadata = service["metadata"]
+            # Before the deletion, finalizers keep nothing yet.
+            conditions.mark_stopping(held_by(metadata.get("finalizers") or []) if _is_going(metadata) else "")
         return {**status, "conditions": conditions.build()}
     conditions.mark_not_stopped()
     if serving_runtime:
@@ -181,6 +183,10 @@ def _who_serves(view: _View) -> str:
     if len(names) == 1:
         return f"; {names[0]} serves all traffic meanwhile"
     return f"; {' and '.join(f'{n} ({view.live.share(n)} %)' for n in names)} serve meanwhile"
+
+
+def _is_going(metadata: Manifest) -> bool:
+    return "deletionTimestamp" in metadata
 
 
 def _mark_route(conditions: Conditions, view: _View, service: Manifest | None) -> None:

@@ -94,9 +94,9 @@ class Conditions:
         self._both(PREDICTOR_CONFIGURATION_READY, LATEST_DEPLOYMENT_READY, "False", Reason.STOPPED, message)
         self._both(PREDICTOR_ROUTE_READY, ROUTES_READY, "False", Reason.STOPPED, message)
 
-    def mark_stopping(self) -> None:
-        """The user stopped the service, and its Knative Service is still there."""
-        self._set(STOPPED, "False", Reason.STOPPING, "the Knative Service is being deleted")
+    def mark_stopping(self, held: str = "") -> None:
+        """The user stopped the service, and its Knative Service is still there; `held` says what keeps it."""
+        self._set(STOPPED, "False", Reason.STOPPING, f"the Knative Service is being deleted{held}")
 
     def mark_not_stopped(self) -> None:
         """The service is meant to run."""

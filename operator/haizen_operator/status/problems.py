@@ -51,6 +51,19 @@ def not_owned(kind: str, name: str, owner: str | None) -> Problem:
     )
 
 
+def waiting_for_deletion(name: str, finalizers: Sequence[str]) -> Problem:
+    """The Knative Service of the name we need is being deleted, and does not go."""
+    return Problem(
+        Reason.WAITING_FOR_DELETION,
+        f"Knative Service {name} is being deleted and is made anew when it is gone{held_by(finalizers)}",
+    )
+
+
+def held_by(finalizers: Sequence[str]) -> str:
+    """Say what keeps an object that is being deleted; empty when nothing does."""
+    return f"; it waits for {', '.join(finalizers)} to be taken off its finalizers" if finalizers else ""
+
+
 def knative_feature_missing(flags: Sequence[str], needed_for: str = "") -> Problem:
     """Flags of the ConfigMap knative-serving/config-features that the pod template needs and that are off."""
     names = ", ".join(sorted(set(flags)))

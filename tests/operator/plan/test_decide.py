@@ -162,8 +162,16 @@ def test_service_on_its_way_out_is_waited_for() -> None:
     assert live is not None
     live["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z"
     live["metadata"]["annotations"]["haizen.dev/desired-hash"] = "other"
+    live["metadata"]["finalizers"] = ["example.com/backup"]
     plan = decide(replace(world, service=live))
     assert not plan.acts
+    condition = ready(plan.status)
+    assert (condition["status"], condition["reason"]) == ("False", "WaitingForDeletion")
+    assert "example.com/backup" in condition["message"]
+    again = decide(with_status(replace(world, service=live), plan))
+    assert (again.acts, again.status, again.again) == (False, None, Again.SOON)
+    live["metadata"]["ownerReferences"][0]["uid"] = "of an InferenceService of the same name that is gone"
+    assert ready(decide(replace(world, service=live)).status)["reason"] == "WaitingForDeletion"
 
 
 def test_stop_deletes_this_very_service_and_then_rests() -> None:
@@ -174,6 +182,14 @@ def test_stop_deletes_this_very_service_and_then_rests() -> None:
     plan = decide(stopped)
     (deletion,) = plan.delete
     assert (deletion.name, deletion.uid, plan.apply) == ("iris-predictor", "child", ())
+    live = copy.deepcopy(world.service)
+    assert live is not None
+    live["metadata"] |= {"deletionTimestamp": "2026-01-02T03:04:05Z", "finalizers": ["example.com/backup"]}
+    held = decide(replace(stopped, service=live))
+    assert held.delete == ()
+    assert held.status is not None
+    condition = next(it for it in held.status["conditions"] if it["type"] == "Stopped")
+    assert (condition["reason"], "example.com/backup" in condition["message"]) == ("Stopping", True)
     gone = replace(stopped, service=None, revisions=())
     resting = with_status(gone, decide(gone))
     assert decide(resting).status is None

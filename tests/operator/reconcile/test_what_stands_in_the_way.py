@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from haizen_operator.kinds import CONFIG_MAP, INFERENCE_SERVICE, SERVING_RUNTIME, Kind
+from haizen_operator.kinds import CONFIG_MAP, INFERENCE_SERVICE, KNATIVE_SERVICE, SERVING_RUNTIME, Kind
 from tests.operator.reconcile.cluster_world import World, inference_service, wait_for
 from tests.operator.reconcile.operator_process import OperatorProcess
 
@@ -166,11 +166,29 @@ def test_refusal_is_quoted_and_not_repeated_in_a_hurry(world: World, operator: O
     world.wait_ready("refused", namespace)
 
 
+def test_service_that_does_not_go_is_waited_for(world: World, operator: OperatorProcess, namespace: str) -> None:
+    """Somebody deletes the Knative Service while a finalizer of somebody else keeps it."""
+    world.create(INFERENCE_SERVICE, inference_service("held", namespace))
+    world.wait_ready("held", namespace)
+    held = {"metadata": {"finalizers": ["example.com/backup"]}}
+    first = world.merge(KNATIVE_SERVICE, "held-predictor", namespace, held)["metadata"]["uid"]
+    world.delete(KNATIVE_SERVICE, "held-predictor", namespace)
+    assert "example.com/backup" in world.wait_reason("held", namespace, "WaitingForDeletion")["message"]
+    before = operator.metric("haizen_operator_api_writes_total", 'kind="Service"')
+    time.sleep(1.0)
+    assert operator.metric("haizen_operator_api_writes_total", 'kind="Service"') == before
+    world.merge(KNATIVE_SERVICE, "held-predictor", namespace, {"metadata": {"finalizers": None}})
+    world.wait_ready("held", namespace)
+    assert world.wait_service("held", namespace)["metadata"]["uid"] != first
+
+
 def test_field_without_effect_gives_one_warning(world: World, operator: OperatorProcess, namespace: str) -> None:
     isvc = inference_service("vain", namespace)
     isvc["metadata"]["annotations"] = {"serving.kserve.io/targetUtilizationPercentage": "80"}
     world.create(INFERENCE_SERVICE, isvc)
     world.wait_ready("vain", namespace)
+    # Events follow the status that they are about; this one comes after all others of it.
+    wait_for(lambda: ("Warning", "FieldWithoutEffect") in world.events(namespace), lambda: str(world.events(namespace)))
     events = world.events(namespace)
     assert events.count(("Warning", "FieldWithoutEffect")) == 1, events
 
