@@ -12,6 +12,7 @@ from haizen_operator.names import (
     ANNOTATION_METRIC_AGGREGATION,
     ANNOTATION_METRICS,
     ANNOTATION_SCALING_CLASS,
+    ANNOTATION_SCALING_METRIC,
     ANNOTATION_TARGET_UTILIZATION,
     KPA_CLASS,
     predictor_service_name,
@@ -60,7 +61,7 @@ def _not_supported(isvc: InferenceService, default_mode: str) -> Iterator[Findin
     )
     if mode != KNATIVE_MODE:
         yield Finding(
-            f"metadata.annotations[{ANNOTATION_DEPLOYMENT_MODE}]",
+            _annotation(ANNOTATION_DEPLOYMENT_MODE),
             f"deployment mode {mode} is not supported yet; use {KNATIVE_MODE}",
         )
     spec, predictor = isvc.spec, isvc.spec.predictor
@@ -83,10 +84,14 @@ def _not_supported(isvc: InferenceService, default_mode: str) -> Iterator[Findin
         yield _missing("spec.predictor.storageContainerName", "a ClusterStorageContainer")
     annotations = {**isvc.metadata.annotations, **predictor.annotations}
     scaled_by_kpa = annotations.get(ANNOTATION_SCALING_CLASS, KPA_CLASS) == KPA_CLASS
-    if predictor.scale_metric in ("cpu", "memory") and scaled_by_kpa:
+    # KServe's rule, and Knative's: the KPA class knows concurrency and rps only.
+    metric = predictor.scale_metric or annotations.get(ANNOTATION_SCALING_METRIC)
+    field = "spec.predictor.scaleMetric" if predictor.scale_metric else _annotation(ANNOTATION_SCALING_METRIC)
+    if metric in ("cpu", "memory") and scaled_by_kpa:
         yield Finding(
-            "spec.predictor.scaleMetric",
-            f"scaleMetric {predictor.scale_metric} is not supported yet in Knative mode; use concurrency or rps",
+            field,
+            f"scaling by {metric} is not supported yet with Knative's own autoscaler; use concurrency or rps, or the "
+            f"annotation {ANNOTATION_SCALING_CLASS}: hpa.autoscaling.knative.dev where that extension is installed",
         )
     yield from _model_not_supported(predictor)
 
@@ -105,6 +110,9 @@ def _model_not_supported(predictor: PredictorSpec) -> Iterator[Finding]:
 
 def _without_effect(isvc: InferenceService) -> Iterator[Finding]:
     predictor, annotations = isvc.spec.predictor, isvc.metadata.annotations
+    scaling_class = {**annotations, **predictor.annotations}.get(ANNOTATION_SCALING_CLASS, KPA_CLASS)
+    if scaling_class.startswith("hpa.") and predictor.min_replicas == 0:
+        yield Finding("spec.predictor.minReplicas", f"{scaling_class} never scales to zero; one pod stays")
     if predictor.scale_metric_type is not None:
         yield Finding(
             "spec.predictor.scaleMetricType", "no version of KServe reads it; scaleTarget is an average per pod"
@@ -128,7 +136,11 @@ def _without_effect(isvc: InferenceService) -> Iterator[Finding]:
         yield Finding("spec.predictor.model.storage.schemaPath", "only ModelMesh reads it")
     for name, why in _NO_EFFECT_ANNOTATIONS.items():
         if name in annotations:
-            yield Finding(f"metadata.annotations[{name}]", why)
+            yield Finding(_annotation(name), why)
+
+
+def _annotation(name: str) -> str:
+    return f"metadata.annotations[{name}]"
 
 
 def _missing(field: str, what: str) -> Finding:

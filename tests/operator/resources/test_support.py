@@ -22,6 +22,8 @@ def service(
 
 
 MODE = "metadata.annotations[serving.kserve.io/deploymentMode]"
+HPA = {"autoscaling.knative.dev/class": "hpa.autoscaling.knative.dev"}
+METRIC = "autoscaling.knative.dev/metric"
 CANARY = [{"predictor": {"name": "c", "sklearn": {}}, "trafficPercent": 10}]
 CONFIDENTIAL = {"model": {"modelFormat": {"name": "x"}, "confidential": {"enabled": True}}, "sklearn": None}
 MULTI_MODEL = {"sklearn": None, "containers": [{"env": [{"name": "MULTI_MODEL_SERVER", "value": "true"}]}]}
@@ -41,6 +43,12 @@ MULTI_MODEL = {"sklearn": None, "containers": [{"env": [{"name": "MULTI_MODEL_SE
             service({"storageContainerName": "c"}), ["spec.predictor.storageContainerName"], id="storage-container"
         ),
         pytest.param(service({"scaleMetric": "cpu"}), ["spec.predictor.scaleMetric"], id="scale-by-cpu"),
+        pytest.param(service({"scaleMetric": "memory"}), ["spec.predictor.scaleMetric"], id="scale-by-memory"),
+        pytest.param(service({"scaleMetric": "cpu"}, HPA), [], id="scale-by-cpu-with-hpa"),
+        pytest.param(service({"scaleMetric": "rps"}, {METRIC: "cpu"}), [], id="the-field-wins"),
+        pytest.param(
+            service(annotations={METRIC: "cpu"}), [f"metadata.annotations[{METRIC}]"], id="scale-by-cpu-by-annotation"
+        ),
         pytest.param(service(CONFIDENTIAL), ["spec.predictor.model.confidential"], id="confidential"),
         pytest.param(service(MULTI_MODEL), ["spec.predictor.containers"], id="multi-model"),
         pytest.param(service(annotations={"serving.kserve.io/deploymentMode": "RawDeployment"}), [MODE], id="raw"),
@@ -67,6 +75,7 @@ def test_the_clusters_default_mode_counts() -> None:
             service({"deploymentStrategy": {"type": "Recreate"}}), "spec.predictor.deploymentStrategy", id="strategy"
         ),
         pytest.param(service({"autoScaling": {"metrics": []}}), "spec.predictor.autoScaling", id="autoscaling"),
+        pytest.param(service({"minReplicas": 0}, HPA), "spec.predictor.minReplicas", id="hpa-never-scales-to-zero"),
         pytest.param(service({"name": "main"}), "spec.predictor.name", id="predictor-name"),
         pytest.param(service({"batcher": {"timeout": 5}}), "spec.predictor.batcher.timeout", id="batcher-timeout"),
         pytest.param(
