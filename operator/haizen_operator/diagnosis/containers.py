@@ -115,7 +115,6 @@ def _not_ready(pod: Manifest, status: Manifest, running: Manifest, *, init: bool
         return None
     since = parse_time(running.get("startedAt"))
     late = since is not None and now - since >= SLOW_START
-    recheck = since + SLOW_START if since is not None and not late else None
     if init:
         what = (
             "the model is being downloaded"
@@ -124,7 +123,7 @@ def _not_ready(pod: Manifest, status: Manifest, running: Manifest, *, init: bool
         )
         return _found(pod, name, Reason.DEPLOYING, Rank.WAITING, what, "")
     if not late:
-        return _found(pod, name, Reason.DEPLOYING, Rank.WAITING, "the model server is starting", "", recheck_at=recheck)
+        return _found(pod, name, Reason.DEPLOYING, Rank.WAITING, "the model server is starting", "")
     # Knative's queue-proxy runs the user container's probe and is unready in its place.
     minutes = int(SLOW_START.total_seconds() // 60)
     what = (
@@ -142,7 +141,6 @@ def _found(
     detail: str,
     exit_code: int | None = None,
     model_failure: str = "RuntimeUnhealthy",
-    recheck_at: datetime | None = None,
 ) -> Diagnosis:
     return Diagnosis(
         reason=reason,
@@ -152,7 +150,6 @@ def _found(
         container=container,
         exit_code=exit_code,
         model_failure=model_failure,
-        recheck_at=recheck_at,
     )
 
 

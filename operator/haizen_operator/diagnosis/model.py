@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from enum import IntEnum
 
 from haizen_operator.reasons import Reason
@@ -24,8 +23,8 @@ class Diagnosis:
     """Why a revision does not run.
 
     ``message`` is one sentence for a person; it names what failed and holds no secrets. ``model_failure`` is KServe's
-    word for modelStatus.lastFailureInfo.reason. ``recheck_at`` is when waiting turns into a failure without any further
-    event; a message never holds a duration, so that the same state gives the same status.
+    word for modelStatus.lastFailureInfo.reason. A message never holds a duration, so that the same state gives the same
+    status.
     """
 
     reason: Reason
@@ -36,7 +35,6 @@ class Diagnosis:
     revision: str = ""
     exit_code: int | None = None
     model_failure: str = "RuntimeUnhealthy"
-    recheck_at: datetime | None = None
 
     @property
     def failing(self) -> bool:

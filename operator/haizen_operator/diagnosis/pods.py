@@ -62,8 +62,7 @@ def _not_started(pod: Manifest, now: datetime) -> Diagnosis:
     name = text(dig(pod, "metadata", "name"))
     since = parse_time(dig(pod, "status", "startTime")) or parse_time(dig(pod, "metadata", "creationTimestamp"))
     if since is None or now - since < SLOW_START:
-        recheck = since + SLOW_START if since is not None else None
-        return Diagnosis(Reason.DEPLOYING, "the pod is being set up", Rank.WAITING, pod=name, recheck_at=recheck)
+        return Diagnosis(Reason.DEPLOYING, "the pod is being set up", Rank.WAITING, pod=name)
     waits = _waits_for(pod)
     minutes = int(SLOW_START.total_seconds() // 60)
     message = f"the pod's containers have not started for more than {minutes} minutes"
