@@ -23,6 +23,10 @@ class LocalOperator:
             "HAIZEN_OPERATOR_RUNTIME_IMAGE": "dev.local/haizen-runtime:e2e",
             "HAIZEN_OPERATOR_KNATIVE_NAMESPACE": "knative-serving",
             "HAIZEN_OPERATOR_HTTP_PORT": str(port),
+            # The Lease of one that was killed runs out sooner than with the defaults, which every kill would wait for.
+            "HAIZEN_OPERATOR_LEASE_SECONDS": "8",
+            "HAIZEN_OPERATOR_LEASE_RENEW_DEADLINE_SECONDS": "6",
+            "HAIZEN_OPERATOR_LEASE_RETRY_SECONDS": "1",
         }
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -9,6 +9,7 @@ from e2e import digits
 from e2e.context import Context
 from e2e.faults.counting_proxy import CountingProxy
 from e2e.installation import Installation
+from e2e.kubectl import wait_for
 from e2e.local_operator import LocalOperator
 from e2e.stories import story
 from haizen_cli.run.server import free_port
@@ -25,6 +26,7 @@ def operator_killed(context: Context) -> None:
         context.note("writes of an undisturbed life", total)
         requests = failed = 0
         for number in range(1, total + 1):
+            print(f"    killed after write {number} of {total}", flush=True)
             end, _ = life(context, f"life-{number}", kill_after=number)
             assert end == undisturbed, f"killed after write {number}: {end} instead of {undisturbed}"
             requests += int(context.figures["requests"]["requests"])
@@ -61,7 +63,7 @@ def life(context: Context, name: str, kill_after: int) -> tuple[Any, int]:
             context.note("requests", prober.summary())
             end = normalised(context, name)
             context.kubectl.delete("inferenceservice", name, context.namespace)
-            context.wait_no_pods(name)
+            wait_for(f"{name} is gone", lambda: context.knative_service(name) is None)  # its pods drain meanwhile
         finally:
             keeper_stop.set()
             keeper.join(timeout=10)
