@@ -3,8 +3,8 @@
 HaizenError
   RequestError            the answer to one request; `status` is the HTTP status, `grpc_status` gRPC's
     InvalidInput 400, MalformedMessage 400, RouteNotFound 404, ModelNotFound 404, VersionNotFound 404,
-    MethodNotAllowed 405, RequestTimeout 408, PayloadTooLarge 413, UnsupportedMedia 415, ClientGone 499,
-    InferenceFailed 500, ModelNotReady 503, QueueFull 503, DeadlineExceeded 504
+    ServiceNotFound 404, MethodNotAllowed 405, RequestTimeout 408, PayloadTooLarge 413, UnsupportedMedia 415,
+    ClientGone 499, InferenceFailed 500, ModelNotReady 503, QueueFull 503, DeadlineExceeded 504
   StartError              ends the process; `reason` and `exit_code` go into the termination message
     InvalidConfiguration 2, ModelLoadFailed 3, ModelDownloadFailed 4, ChecksumMismatch 4, UntrustedFormat 5,
     BackendMissing 6
@@ -89,6 +89,16 @@ class VersionNotFound(RequestError):
     def __init__(self, name: str, version: str, known: list[str]) -> None:
         versions = ", ".join(known) or "none"
         super().__init__(f"Model {_shorten(name)} has no version {_shorten(version)}; the versions it has: {versions}.")
+
+
+class ServiceNotFound(RequestError):
+    """The health service knows no service of that name."""
+
+    status = 404
+    grpc_status = GrpcStatus.NOT_FOUND
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no service {_shorten(name)} here.")
 
 
 class MethodNotAllowed(RequestError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -45,11 +45,20 @@ _CACHED_BYTES: Final = 200
 _RAW_OUTPUT: Final = tag(6, LENGTH)
 
 
-def decode_request(data: bytes, start: int, end: int) -> tuple[InferenceRequest, bool]:
-    """Read a ModelInferRequest in data[start:end]; the second is whether its tensors were raw contents.
+class RequestMessage(NamedTuple):
+    """A ModelInferRequest whose tensors still lie in its bytes."""
 
-    Raises MalformedMessage when it is none, InvalidInput naming the input and what was expected.
-    """
+    model: str
+    version: str | None
+    id: str | None
+    parameters: dict[str, Scalar]
+    inputs: list[Piece]
+    outputs: list[RequestedOutput]
+    raws: list[Span]
+
+
+def read_request(data: bytes, start: int, end: int) -> RequestMessage:
+    """Read a ModelInferRequest in data[start:end]. Raises MalformedMessage when it is none."""
     model = version = identifier = ""
     parameters: dict[str, Scalar] = {}
     pieces: list[Piece] = []
@@ -76,13 +85,22 @@ def decode_request(data: bytes, start: int, end: int) -> tuple[InferenceRequest,
             _read_parameter(data, first, position, parameters)
         else:
             outputs.append(_requested_output(data, first, position))
-    request = InferenceRequest(model, _tensors(data, pieces, raws, model), version or None, identifier or None)
-    if outputs:
-        request.outputs = outputs
-    if parameters:
-        request.parameters = parameters
-        apply_parameters(request, parameters)
-    return request, bool(raws)
+    return RequestMessage(model, version or None, identifier or None, parameters, pieces, outputs, raws)
+
+
+def decode_request(data: bytes, message: RequestMessage) -> InferenceRequest:
+    """The request in a message that was read from `data`.
+
+    Raises InvalidInput naming the input and what was expected, or MalformedMessage.
+    """
+    tensors = _tensors(data, message.inputs, message.raws, message.model)
+    request = InferenceRequest(message.model, tensors, message.version, message.id)
+    if message.outputs:
+        request.outputs = message.outputs
+    if message.parameters:
+        request.parameters = message.parameters
+        apply_parameters(request, message.parameters)
+    return request
 
 
 def encode_response(response: InferenceResponse, raw: bool) -> list[Buffer]:

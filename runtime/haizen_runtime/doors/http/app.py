@@ -1,4 +1,7 @@
-"""The HTTP application: plain ASGI. Routes to endpoints, counts, and turns every error into `{"error": ...}`."""
+"""The HTTP application: plain ASGI. Routes to endpoints, counts, and turns every error into `{"error": ...}`.
+
+Calls of gRPC go on to the gRPC application beside it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from haizen_runtime.doors.http.body import BodyReader, Receive
 from haizen_runtime.doors.http.responses import Responder, Send
@@ -16,7 +19,12 @@ from haizen_runtime.doors.http.routing import Match, match
 from haizen_runtime.engine.dataplane import DataPlane
 from haizen_runtime.protocol.errors import MethodNotAllowed, RequestError, RouteNotFound
 
+if TYPE_CHECKING:
+    from haizen_runtime.doors.grpc.app import GrpcApp
+
 log = logging.getLogger("haizen_runtime")
+
+GRPC: Final = b"application/grpc"
 
 Scope = Mapping[str, Any]
 
@@ -84,6 +92,14 @@ class HttpApp:
     def open_inference(self) -> None:
         """Let requests go straight to the models: none is on its way any more."""
         self.endpoints.update(self.inference)
+        self.grpc.open_inference()
+
+    @cached_property
+    def grpc(self) -> GrpcApp:
+        """The gRPC application."""
+        from haizen_runtime.doors.grpc.app import GrpcApp
+
+        return GrpcApp(self)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI. An error never leaves as anything but an answer."""
@@ -92,6 +108,10 @@ class HttpApp:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         self.in_flight += 1
         try:
+            content_type = headers.get(b"content-type")
+            if content_type is not None and content_type.startswith(GRPC):
+                await self.grpc(scope, receive, send, headers)
+                return
             found = match(scope["path"])
             if found is None:
                 raise RouteNotFound(f"No such path: {scope['path'][:200]}")

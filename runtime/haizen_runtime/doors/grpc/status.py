@@ -1,0 +1,71 @@
+"""The methods that answer before any model is loaded: health, metadata, the repository's index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from haizen_runtime.doors.grpc.calls import Buffer, GrpcCall, Methods
+from haizen_runtime.doors.http.status import EXTENSIONS
+from haizen_runtime.protocol.v2_proto_status import (
+    model_index,
+    model_metadata,
+    read_flag,
+    read_texts,
+    server_metadata,
+)
+from haizen_runtime.protocol.wire import number_field
+
+if TYPE_CHECKING:
+    from haizen_runtime.doors.grpc.app import GrpcApp
+    from haizen_runtime.engine.model import Model
+
+SERVICE: Final = "/inference.GRPCInferenceService/"
+
+
+def status_methods(grpc: GrpcApp) -> Methods:
+    """Methods by path."""
+    plane = grpc.app.plane
+
+    def model(data: bytes, start: int, end: int) -> Model:
+        name, version = read_texts(data, start, end, 2)
+        return plane.model(name, version or None)
+
+    async def server_live(call: GrpcCall, data: bytes, start: int, end: int) -> Sequence[Buffer]:
+        return (number_field(1, 1),)
+
+    async def server_ready(call: GrpcCall, data: bytes, start: int, end: int) -> Sequence[Buffer]:
+        return (number_field(1, plane.ready),)
+
+    async def model_ready(call: GrpcCall, data: bytes, start: int, end: int) -> Sequence[Buffer]:
+        return (number_field(1, model(data, start, end).ready),)
+
+    async def metadata(call: GrpcCall, data: bytes, start: int, end: int) -> Sequence[Buffer]:
+        from haizen_runtime import __version__
+
+        return (server_metadata("haizen-runtime", __version__, EXTENSIONS),)
+
+    async def metadata_of_model(call: GrpcCall, data: bytes, start: int, end: int) -> Sequence[Buffer]:
+        found = model(data, start, end)
+        if not found.ready:
+            raise found.not_ready()
+        return (model_metadata(found.name, plane.registry.versions(found.name), found.metadata),)
+
+    async def index(call: GrpcCall, data: bytes, start: int, end: int) -> Sequence[Buffer]:
+        only_ready = read_flag(data, start, end, 2)
+        return [
+            model_index(each.name, each.version, each.state.value, each.error.message if each.error else "")
+            for each in plane.registry
+            if each.ready or not only_ready
+        ]
+
+    return Methods(
+        {
+            SERVICE + "ServerLive": server_live,
+            SERVICE + "ServerReady": server_ready,
+            SERVICE + "ModelReady": model_ready,
+            SERVICE + "ServerMetadata": metadata,
+            SERVICE + "ModelMetadata": metadata_of_model,
+            SERVICE + "RepositoryIndex": index,
+        },
+    )
