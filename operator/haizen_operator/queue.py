@@ -4,7 +4,9 @@ The semantics are those every Kubernetes controller relies on:
 - a key added while it waits is coalesced; added while it is worked on, it runs once more afterwards;
 - a key that fails comes back after a backoff of its own, so that one broken object does not slow the others;
 - first come, first served, so that a busy key cannot starve the rest; urgent keys (a user's edit) go before the others
-  (a child's news), and the others still get every eighth turn.
+  (a child's news), and the others still get every eighth turn;
+- a key that asked to come back later lets a burst of urgent keys pass first, for two seconds at most: a hundred new
+  objects all get their first turn before one of them gets its second.
 Times are the event loop's monotonic clock: a jump of the wall clock changes nothing.
 """
 
@@ -20,6 +22,10 @@ from haizen_operator.backoff import Backoff
 logger = logging.getLogger(__name__)
 Key = TypeVar("Key", bound=Hashable)
 _NORMAL_EVERY = 8
+_CALM_SECONDS = 0.2
+"""A burst of urgent keys is over when none was added or finished for so long."""
+_PATIENCE_SECONDS = 2.0
+"""How long a key whose time has come lets urgent ones pass."""
 
 
 class WorkQueue(Generic[Key]):
@@ -36,6 +42,8 @@ class WorkQueue(Generic[Key]):
         self._promoted: set[Key] = set()  # urgent keys that wait to run again once their worker is done
         self._dirty: set[Key] = set()  # waiting, or to run again once its worker is done
         self._busy: dict[Key, float] = {}  # since when
+        self._urgent_at = float("-inf")  # when an urgent key was last added or finished
+        self._urgent_busy = 0  # how many workers are busy with urgent keys
         self._failures: dict[Key, int] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._due: dict[Key, float] = {}
@@ -44,6 +52,8 @@ class WorkQueue(Generic[Key]):
     def add(self, key: Key, *, urgent: bool = False) -> None:
         """Work on the key as soon as a worker is free; an urgent one before those that are not."""
         self._cancel_timer(key)
+        if urgent:
+            self._urgent_at = asyncio.get_running_loop().time()
         if urgent and key in self._busy:
             self._promoted.add(key)
         if key in self._dirty:
@@ -56,14 +66,15 @@ class WorkQueue(Generic[Key]):
             self._enqueue(key, urgent=urgent)
 
     def add_after(self, key: Key, seconds: float) -> None:
-        """Work on the key in so many seconds, unless an earlier time is set already."""
+        """Work on the key in so many seconds, unless an earlier time is set already; 0 does not wait for calm."""
         loop = asyncio.get_running_loop()
         due = loop.time() + seconds
         if key in self._dirty or self._due.get(key, float("inf")) <= due:
             return
         self._cancel_timer(key)
         self._due[key] = due
-        self._timers[key] = loop.call_at(due, self.add, key)
+        at_latest = due + _PATIENCE_SECONDS if seconds > 0 else due
+        self._timers[key] = loop.call_at(due, self._come_due, key, at_latest)
 
     async def run(self) -> None:
         """Run the workers until cancelled."""
@@ -83,9 +94,10 @@ class WorkQueue(Generic[Key]):
     async def _worker(self) -> None:
         while True:
             await self._wakeup.acquire()
-            key = self._next()
+            key, urgent = self._next()
             self._dirty.discard(key)
             self._busy[key] = asyncio.get_running_loop().time()
+            self._urgent_busy += urgent
             try:
                 again = await self._work(key)
             except Exception:
@@ -97,6 +109,9 @@ class WorkQueue(Generic[Key]):
                 self._failures.pop(key, None)
             finally:
                 del self._busy[key]
+                if urgent:
+                    self._urgent_busy -= 1
+                    self._urgent_at = asyncio.get_running_loop().time()
             if key in self._dirty:
                 self._enqueue(key, urgent=key in self._promoted)
                 self._promoted.discard(key)
@@ -107,11 +122,24 @@ class WorkQueue(Generic[Key]):
         (self._urgent if urgent else self._normal).append(key)
         self._wakeup.release()
 
-    def _next(self) -> Key:
+    def _next(self) -> tuple[Key, bool]:
+        """The key whose turn it is, and whether it is urgent."""
         self._turn += 1
         normal_first = self._turn % _NORMAL_EVERY == 0
-        first, second = (self._normal, self._urgent) if normal_first else (self._urgent, self._normal)
-        return first.popleft() if first else second.popleft()
+        urgent = bool(self._urgent) and not (normal_first and self._normal)
+        return (self._urgent if urgent else self._normal).popleft(), urgent
+
+    def _come_due(self, key: Key, at_latest: float) -> None:
+        """A timer's end: into the queue, or a little later while a burst of urgent keys is under way."""
+        loop = asyncio.get_running_loop()
+        calm_at = self._urgent_at + _CALM_SECONDS
+        if self._urgent or self._urgent_busy:
+            calm_at = loop.time() + _CALM_SECONDS
+        look_again = min(calm_at, at_latest)
+        if loop.time() < look_again:
+            self._timers[key] = loop.call_at(look_again, self._come_due, key, at_latest)
+        else:
+            self.add(key)
 
     def _cancel_timer(self, key: Key) -> None:
         timer = self._timers.pop(key, None)

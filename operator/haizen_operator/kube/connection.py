@@ -14,7 +14,10 @@ from kubernetes.aio.config import ConfigException
 
 _config: Any = config  # its functions are not typed
 _HOME_KUBECONFIG = os.path.expanduser("~/.kube/config")
-__all__ = ["ClusterConfiguration", "Credentials", "NoCluster", "credentials_of", "load_configuration"]
+CONNECTIONS = 8
+"""Most connections at a time. More do not make the API server faster, and each costs both sides a TLS handshake just
+when a burst begins."""
+__all__ = ["CONNECTIONS", "ClusterConfiguration", "Credentials", "NoCluster", "credentials_of", "load_configuration"]
 
 
 class NoCluster(Exception):
@@ -43,7 +46,7 @@ async def load_configuration(kubeconfig: str | None = None, context: str | None 
     """
     configuration = ClusterConfiguration()
     configuration.retries = None  # the client retries by itself, with jitter and Retry-After
-    configuration.connection_pool_maxsize = 32
+    configuration.connection_pool_maxsize = CONNECTIONS
     configuration.client_session_kwargs = {"trust_env": False}  # a proxy comes from the kubeconfig, not from the env
     explicit = kubeconfig or os.environ.get("KUBECONFIG")
     try:

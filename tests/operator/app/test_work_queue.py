@@ -145,3 +145,59 @@ async def test_urgent_keys_go_first_and_the_others_still_get_a_turn() -> None:
     async with running(queue):
         await until(finished)
     assert done == [*(f"edit {number}" for number in range(7)), "news", "edit 7", "edit 8", "edit 9", "raised"]
+
+
+async def test_in_a_burst_every_key_has_its_first_turn_before_any_has_its_second() -> None:
+    done: list[str] = []
+    finished = asyncio.Event()
+    keys = [f"new {number}" for number in range(20)]
+
+    async def work(key: str) -> float | None:
+        done.append(key)
+        await asyncio.sleep(0.002)  # so that second turns come due while first ones are still to be had
+        if len(done) == 2 * len(keys):
+            finished.set()
+        return 0.001 if done.count(key) == 1 else None
+
+    queue: WorkQueue[str] = WorkQueue(work, workers=2, backoff=QUICK)
+    async with running(queue):
+        for key in keys:  # they trickle in, as from a watch
+            queue.add(key, urgent=True)
+            await asyncio.sleep(0.005)
+        await until(finished)
+    assert done[:20] == keys
+    assert sorted(done[20:]) == sorted(keys)
+
+
+async def test_key_whose_time_has_come_does_not_wait_for_an_endless_burst() -> None:
+    waited = asyncio.Event()
+
+    async def work(key: str) -> None:
+        if key == "patient":
+            waited.set()
+
+    queue: WorkQueue[str] = WorkQueue(work, workers=1, backoff=QUICK)
+    async with running(queue):
+        queue.add_after("patient", 0.001)
+        async with asyncio.timeout(30):
+            while not waited.is_set():
+                queue.add("edit", urgent=True)
+                await asyncio.sleep(0.01)
+
+
+async def test_key_wanted_again_at_once_does_not_wait_for_calm() -> None:
+    done: list[str] = []
+    finished = asyncio.Event()
+
+    async def work(key: str) -> float | None:
+        done.append(key)
+        if len(done) == 3:
+            finished.set()
+        return 0.0 if done.count("edit") == 1 and key == "edit" else None
+
+    queue: WorkQueue[str] = WorkQueue(work, workers=1, backoff=QUICK)
+    queue.add("edit", urgent=True)
+    queue.add_after("later", 0.001)
+    async with running(queue):
+        await until(finished)
+    assert done == ["edit", "edit", "later"]
