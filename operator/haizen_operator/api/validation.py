@@ -7,7 +7,7 @@ from typing import Any
 from haizen_operator.api.annotations import annotation_problems
 from haizen_operator.api.crd import KINDS, Kind, kind_schema, types_of
 from haizen_operator.api.problem import Problem
-from haizen_operator.api.rules import RULES, TRANSITIONS
+from haizen_operator.api.rules import RULES, TRANSITIONS, Rule
 from haizen_operator.api.structure import (
     Visit,
     structural_problems,
@@ -19,6 +19,7 @@ from haizen_operator.api.structure import (
 __all__ = ["Problem", "admission_problems", "pass_through_problems", "unknown_fields", "validate_manifest"]
 
 _IN_CANARY = re.compile(r"spec\.canary\[\d+\]\.")
+_KINDS = {kind.name: kind for kind in KINDS}
 
 
 def validate_manifest(obj: dict[str, Any], previous: dict[str, Any] | None = None) -> list[Problem]:
@@ -26,21 +27,18 @@ def validate_manifest(obj: dict[str, Any], previous: dict[str, Any] | None = Non
 
     ``previous`` is the manifest before an update, for the rules about changes. Nothing is raised for bad input.
     """
-    problems = admission_problems(obj, previous)
-    if not problems:
-        problems = annotation_problems(obj)
-    return [*problems, *pass_through_problems(obj), *unknown_fields(obj)]
+    kind, problems = _kind_of(obj)
+    if kind is None:
+        return problems
+    visited = _visits(kind, obj)
+    problems = _admission_problems(kind, visited, obj, previous) or annotation_problems(obj)
+    return [*problems, *_pass_through_problems(visited), *unknown_field_problems(visited)]
 
 
 def admission_problems(obj: dict[str, Any], previous: dict[str, Any] | None = None) -> list[Problem]:
     """What a kube-apiserver with our CRDs refuses (without strict field validation)."""
     kind, problems = _kind_of(obj)
-    if kind is None:
-        return problems
-    visited = [visit for visit in _visits(kind, obj) if visit.in_crd]
-    problems = structural_problems(visited)
-    # Rules read fields whose types they trust, as in the API server.
-    return problems or [*_broken_rules(kind, visited), *_broken_transitions(kind, obj, previous)]
+    return problems if kind is None else _admission_problems(kind, _visits(kind, obj), obj, previous)
 
 
 def unknown_fields(obj: dict[str, Any]) -> list[Problem]:
@@ -52,7 +50,19 @@ def unknown_fields(obj: dict[str, Any]) -> list[Problem]:
 def pass_through_problems(obj: dict[str, Any]) -> list[Problem]:
     """Wrong types in the parts passed through to Kubernetes, which the CRDs leave open."""
     kind, _ = _kind_of(obj)
-    return structural_problems(visit for visit in _visits(kind, obj) if not visit.in_crd) if kind else []
+    return _pass_through_problems(_visits(kind, obj)) if kind else []
+
+
+def _admission_problems(
+    kind: Kind, visited: list[Visit], obj: dict[str, Any], previous: dict[str, Any] | None
+) -> list[Problem]:
+    visited = [visit for visit in visited if visit.in_crd]
+    # Rules read fields whose types they trust, as in the API server.
+    return structural_problems(visited) or [*_broken_rules(kind, visited), *_broken_transitions(kind, obj, previous)]
+
+
+def _pass_through_problems(visited: list[Visit]) -> list[Problem]:
+    return structural_problems(visit for visit in visited if not visit.in_crd)
 
 
 @cache
@@ -65,10 +75,9 @@ def _schema(kind: Kind) -> dict[str, Any]:
 def _kind_of(obj: Any) -> tuple[Kind | None, list[Problem]]:
     if not isinstance(obj, dict):
         return None, [Problem("", "a manifest must be an object with apiVersion, kind, metadata and spec")]
-    known = {kind.name: kind for kind in KINDS}
-    kind = known.get(str(obj.get("kind")))
+    kind = _KINDS.get(str(obj.get("kind")))
     if kind is None:
-        return None, [Problem("kind", f"must be one of {', '.join(known)}, not {obj.get('kind')!r}")]
+        return None, [Problem("kind", f"must be one of {', '.join(_KINDS)}, not {obj.get('kind')!r}")]
     if obj.get("apiVersion") != kind.api_version:
         return None, [Problem("apiVersion", f"must be {kind.api_version}, not {obj.get('apiVersion')!r}")]
     if not isinstance(obj.get("metadata"), dict):
@@ -85,10 +94,14 @@ def _broken_rules(kind: Kind, visited: list[Visit]) -> list[Problem]:
         Problem(f"{visit.path}{rule.field}".lstrip("."), rule.message)
         for visit in visited
         if (types := types_of(visit.schema))
-        for rule in RULES
-        if rule.applies_to(kind.name, types, in_canary=_IN_CANARY.match(visit.path) is not None)
-        and not rule.holds(visit.value)
+        for rule in _rules_for(kind.name, types, in_canary=_IN_CANARY.match(visit.path) is not None)
+        if not rule.holds(visit.value)
     ]
+
+
+@cache
+def _rules_for(kind: str, types: tuple[str, ...], *, in_canary: bool) -> tuple[Rule, ...]:
+    return tuple(rule for rule in RULES if rule.applies_to(kind, types, in_canary=in_canary))
 
 
 def _broken_transitions(kind: Kind, obj: dict[str, Any], previous: dict[str, Any] | None) -> list[Problem]:

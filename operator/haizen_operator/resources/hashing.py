@@ -52,9 +52,7 @@ def _without_annotation(thing: Mapping[str, Any], annotation: str) -> dict[str, 
 
 
 def canonical(value: Any) -> Any:
-    """A deep copy with every mapping in the order of its keys, so that equal objects are also written equally."""
-    if isinstance(value, Mapping):
+    """A deep copy with every dict in the order of its keys, so that equal objects are also written equally."""
+    if isinstance(value, dict):  # not Mapping: that check costs as much as all the rest, for each of 100 values
         return {key: canonical(value[key]) for key in sorted(value)}
-    if isinstance(value, list | tuple):
-        return [canonical(item) for item in value]
-    return value
+    return [canonical(item) for item in value] if isinstance(value, list | tuple) else value
