@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from haizen_operator import names
 from haizen_operator.api import InferenceService
 from haizen_operator.cache import Cache
-from haizen_operator.config import ConfigError, OperatorConfig
+from haizen_operator.config import ConfigError
 from haizen_operator.kinds import (
     CLUSTER_SERVING_RUNTIME,
     CONFIG_MAP,
@@ -61,24 +61,23 @@ class Observer:
     config_maps: Cache[Mapping[str, str] | None] = field(default_factory=lambda: Cache(ttl_seconds=60.0))
     """ConfigMaps' data; read anew by whoever polls for changes."""
 
+    _configuration: Configuration = field(default_factory=Configuration)
+
     async def observe(self, namespace: str, name: str) -> Observed | None:
         """The world of one InferenceService, or None when it does not exist."""
         service_name = names.predictor_service_name(name)
-        isvc, service, configuration, cluster_runtimes, runtimes = await asyncio.gather(
+        # What is kept is nearly always at hand: one after the other, it costs no tasks.
+        configuration = await self.configuration()
+        cluster_runtimes = await self._runtimes(CLUSTER_SERVING_RUNTIME, "")
+        runtimes = await self._runtimes(SERVING_RUNTIME, namespace)
+        isvc, service = await asyncio.gather(
             self.client.get(INFERENCE_SERVICE, name, namespace),
             self.client.get(KNATIVE_SERVICE, service_name, namespace),
-            self.configuration(),
-            self._runtimes(CLUSTER_SERVING_RUNTIME, ""),
-            self._runtimes(SERVING_RUNTIME, namespace),
         )
         if isvc is None:
             return None
-        selector = f"{names.LABEL_KNATIVE_SERVICE}={service_name}"
-        (account, secrets), revisions, pods = await asyncio.gather(
-            self._credentials(isvc, configuration),
-            self._children(KNATIVE_REVISION, namespace, selector, service),
-            self._children(POD, namespace, selector, service),
-        )
+        account, secrets = await self._credentials(isvc, configuration)
+        revisions, pods = await self._children(service_name, namespace) if service is not None else ([], [])
         return Observed(
             isvc=isvc,
             service=service,
@@ -95,13 +94,16 @@ class Observer:
     async def configuration(self) -> Configuration:
         """The ConfigMaps' data: KServe's, and Knative's three."""
         places = self.places
-        ours, features, autoscaler, defaults = await asyncio.gather(
-            self._config_map(places.config_map, places.config_namespace),
-            self._config_map(names.KNATIVE_FEATURES_CONFIG_MAP, places.knative_namespace),
-            self._config_map(names.KNATIVE_AUTOSCALER_CONFIG_MAP, places.knative_namespace),
-            self._config_map(names.KNATIVE_DEFAULTS_CONFIG_MAP, places.knative_namespace),
+        now = Configuration(
+            await self._config_map(places.config_map, places.config_namespace),
+            await self._config_map(names.KNATIVE_FEATURES_CONFIG_MAP, places.knative_namespace),
+            await self._config_map(names.KNATIVE_AUTOSCALER_CONFIG_MAP, places.knative_namespace),
+            await self._config_map(names.KNATIVE_DEFAULTS_CONFIG_MAP, places.knative_namespace),
+            self.runtime_image,
         )
-        return Configuration(ours, features, autoscaler, defaults, self.runtime_image)
+        if now != self._configuration:
+            self._configuration = now
+        return self._configuration  # the one whose settings were read already
 
     async def _config_map(self, name: str, namespace: str) -> Mapping[str, str] | None:
         async def read() -> Mapping[str, str] | None:
@@ -122,13 +124,18 @@ class Observer:
 
         return await self.runtimes.get(namespace, read)
 
-    async def _children(self, kind: Kind, namespace: str, selector: str, service: Manifest | None) -> list[Manifest]:
-        if service is None:
-            return []
-        try:
-            return await self.client.find(kind, namespace, labels=selector)
-        except NotFound:
-            return []
+    async def _children(self, service_name: str, namespace: str) -> tuple[list[Manifest], list[Manifest]]:
+        """The revisions and the pods of a Knative Service."""
+        labels = f"{names.LABEL_KNATIVE_SERVICE}={service_name}"
+
+        async def find(kind: Kind) -> list[Manifest]:
+            try:
+                return await self.client.find(kind, namespace, labels=labels)
+            except NotFound:
+                return []
+
+        revisions, pods = await asyncio.gather(find(KNATIVE_REVISION), find(POD))
+        return revisions, pods
 
     async def _credentials(
         self, isvc: Manifest, configuration: Configuration
@@ -136,7 +143,7 @@ class Observer:
         """The ServiceAccount and the secrets it needs; nothing for a spec that cannot be read (the plan says why)."""
         try:
             parsed = InferenceService.from_manifest(isvc)
-            config = OperatorConfig.from_config_map(configuration.config_map)
+            config = configuration.settings
         except (ValidationError, ConfigError, ValueError):
             return None, {}
         namespace = isvc["metadata"]["namespace"]

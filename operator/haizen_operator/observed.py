@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
+
+from haizen_operator.config import OperatorConfig, knative_settings
 
 Manifest = dict[str, Any]
 
@@ -18,6 +21,17 @@ class Configuration:
     knative_defaults: Mapping[str, str] | None = None
     runtime_image: str = ""
     """Image of haizen's own runtime; empty for the one released with the operator."""
+
+    @cached_property
+    def settings(self) -> OperatorConfig:
+        """What the data says, read once.
+
+        Raises:
+            ConfigError: a key of KServe's ConfigMap cannot be used.
+        """
+        knative = knative_settings(self.knative_features, self.knative_autoscaler, self.knative_defaults)
+        config = OperatorConfig.from_config_map(self.config_map, knative=knative)
+        return config.with_runtime_image(self.runtime_image) if self.runtime_image else config
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,10 @@ from pydantic import ValidationError
 from haizen_operator import names
 from haizen_operator.api import ClusterServingRuntime, InferenceService, ServingRuntime
 from haizen_operator.api.validation import validate_manifest
-from haizen_operator.config import (
-    KNATIVE_MODE,
-    ConfigError,
-    OperatorConfig,
-    knative_settings,
-)
-from haizen_operator.observed import Configuration, Observed
+from haizen_operator.config import KNATIVE_MODE, ConfigError, OperatorConfig
+from haizen_operator.editions import read_runtime
+from haizen_operator.explanation import explain
+from haizen_operator.observed import Observed
 from haizen_operator.ownership import Owner, owner_of
 from haizen_operator.reasons import Reason
 from haizen_operator.resources import ResourceError, keep_running_initializer, make_predictor_service, storage_access
@@ -76,7 +73,7 @@ def wanted_service(observed: Observed) -> Wanted:
         return replace(base, problems=tuple(invalid_spec(problem.field, problem.message) for problem in found))
     try:
         isvc = InferenceService.from_manifest(observed.isvc)
-        config = _config(observed.configuration)
+        config = observed.configuration.settings
     except ValidationError as error:
         return replace(base, problems=tuple(_in_words(line) for line in error.errors()))
     except ConfigError as error:
@@ -101,7 +98,7 @@ def _with_service(base: Wanted, observed: Observed, isvc: InferenceService, conf
         try:
             selection = _select(observed, isvc)
         except SelectionError as error:
-            return replace(base, problems=(selection_failed(error.reason, _explained(error)), *advisory))
+            return replace(base, problems=(selection_failed(error.reason, explain(isvc, error)), *advisory))
     cluster = selection is not None and selection.kind == CLUSTER_KIND
     base = replace(
         base,
@@ -144,27 +141,10 @@ def _select(observed: Observed, isvc: InferenceService) -> Selection:
     recorded = ((live or {}).get("metadata", {}).get("annotations") or {}).get(names.ANNOTATION_RUNTIME_CHOICE)
     return select_runtime(
         isvc,
-        [ServingRuntime.from_manifest(runtime) for runtime in observed.runtimes],
-        [ClusterServingRuntime.from_manifest(runtime) for runtime in observed.cluster_runtimes],
+        [read_runtime(ServingRuntime, runtime) for runtime in observed.runtimes],
+        [read_runtime(ClusterServingRuntime, runtime) for runtime in observed.cluster_runtimes],
         pinned_runtime(observed.status, recorded),
     )
-
-
-def _explained(error: SelectionError) -> str:
-    """KServe's message, and what KServe does not say: why each runtime was passed over."""
-    why = "; ".join(f"{it.kind} {it.name}: {it.why}" for it in error.considered[:8])
-    more = f"; and {len(error.considered) - 8} more" if len(error.considered) > 8 else ""
-    return f"{error.message}. {why}{more}" if why else error.message
-
-
-def _config(configuration: Configuration) -> OperatorConfig:
-    config = OperatorConfig.from_config_map(
-        configuration.config_map,
-        knative=knative_settings(
-            configuration.knative_features, configuration.knative_autoscaler, configuration.knative_defaults
-        ),
-    )
-    return config.with_runtime_image(configuration.runtime_image) if configuration.runtime_image else config
 
 
 def _mode_in_use(observed: Observed, annotations: Manifest) -> str:
@@ -179,10 +159,9 @@ def _mode_in_use(observed: Observed, annotations: Manifest) -> str:
     if status and _LEGACY_WORDS.get(status, status) == KNATIVE_MODE:
         return status
     try:
-        default = OperatorConfig.from_config_map(observed.configuration.config_map).default_deployment_mode
+        return observed.configuration.settings.default_deployment_mode
     except ConfigError:
-        default = KNATIVE_MODE
-    return default
+        return KNATIVE_MODE
 
 
 def _without_server_fields(isvc: Manifest) -> Manifest:
