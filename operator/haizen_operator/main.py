@@ -1,6 +1,7 @@
 """The operator's entry point: `haizen-operator`."""
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -27,6 +28,8 @@ def main() -> None:
         sys.stderr.write(f"haizen-operator: {error}\n")
         sys.exit(EXIT_CONFIGURATION)
     logs.configure(log_format=settings.log_format, level=settings.log_level)
+    # What the imports made stays to the end: walking through it in every full collection costs 0.1 s in mid-burst.
+    gc.freeze()
     try:
         asyncio.run(Operator(settings).run())
     except NoCluster as error:
