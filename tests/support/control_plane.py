@@ -40,9 +40,33 @@ class ControlPlane:
         return httpx.Client(base_url=self.host, verify=context, timeout=30, trust_env=False)
 
 
+@dataclass(frozen=True)
+class Etcd:
+    """A running etcd, and how to start an API server on it, as often as a test wants to: always at the same address."""
+
+    url: str
+    api_server: Callable[[], contextlib.AbstractContextManager[ControlPlane]]
+
+    def compact(self) -> None:
+        """Forget every past revision, as a cluster does every few minutes."""
+        with httpx.Client(base_url=self.url, trust_env=False) as http:
+            revision = http.post("/v3/maintenance/status", json={}).raise_for_status().json()["header"]["revision"]
+            http.post("/v3/kv/compaction", json={"revision": revision, "physical": True}).raise_for_status()
+
+
 @contextlib.contextmanager
 def run_control_plane() -> Iterator[ControlPlane]:
     """Start etcd and kube-apiserver, wait until the API is ready, and stop both at the end.
+
+    Raises RuntimeError with the end of the log of the process that did not come up.
+    """
+    with run_etcd() as etcd, etcd.api_server() as control_plane:
+        yield control_plane
+
+
+@contextlib.contextmanager
+def run_etcd() -> Iterator[Etcd]:
+    """Start etcd alone; the API server comes and goes as the test wants it to.
 
     Raises RuntimeError with the end of the log of the process that did not come up.
     """
@@ -53,9 +77,16 @@ def run_control_plane() -> Iterator[ControlPlane]:
         make_certificates(certificates)
         with contextlib.ExitStack() as stack:
             etcd_url = stack.enter_context(_etcd(folder / "etcd", data))
-            port = stack.enter_context(_api_server(folder / "kube-apiserver", data, certificates, etcd_url))
+            port = _free_port()
             host = f"https://127.0.0.1:{port}"
-            yield ControlPlane(host, certificates, _write_kubeconfig(data / "kubeconfig", host, certificates))
+            kubeconfig = _write_kubeconfig(data / "kubeconfig", host, certificates)
+
+            @contextlib.contextmanager
+            def api_server() -> Iterator[ControlPlane]:
+                with _api_server(folder / "kube-apiserver", data, certificates, etcd_url, port):
+                    yield ControlPlane(host, certificates, kubeconfig)
+
+            yield Etcd(etcd_url, api_server)
 
 
 @contextlib.contextmanager
@@ -79,8 +110,7 @@ def _etcd(binary: Path, data: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _api_server(binary: Path, data: Path, certificates: Path, etcd_url: str) -> Iterator[int]:
-    port = _free_port()
+def _api_server(binary: Path, data: Path, certificates: Path, etcd_url: str, port: int) -> Iterator[None]:
     host = f"https://127.0.0.1:{port}"
     command = [
         str(binary),
@@ -103,7 +133,7 @@ def _api_server(binary: Path, data: Path, certificates: Path, etcd_url: str) -> 
     with _process(command, data / "kube-apiserver.log") as process:
         with ControlPlane(host, certificates, data / "kubeconfig").client() as http:
             _wait(process, data / "kube-apiserver.log", lambda: http.get("/readyz").status_code == 200)
-        yield port
+        yield
 
 
 @contextlib.contextmanager

@@ -140,9 +140,9 @@ class KubeClient:
             try:
                 return await self._once(verb, kind, path, query or {}, body, media, what)
             except Unauthorized:
+                await self.close()  # credentials changed (a rotated certificate or token): read them again
                 if attempt == self._tries:
                     raise
-                await self.close()  # credentials changed (a rotated certificate or token): read them again
                 error: ApiError | None = None
             except Unavailable as unavailable:
                 if attempt == self._tries:
