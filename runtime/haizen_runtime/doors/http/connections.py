@@ -7,8 +7,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.auto_zttp_impl import AutoZttpProtocol
-from uvicorn.protocols.http.zttp_h2_impl import ZttpH2Protocol
 from uvicorn.protocols.http.zttp_impl import ZttpProtocol
+
+from haizen_runtime.doors.http.http2 import Http2Connection
 
 if TYPE_CHECKING:
     from haizen_runtime.settings import Settings
@@ -37,7 +38,7 @@ def connection_class(settings: Settings) -> type[asyncio.Protocol]:
                 super().data_received(data)
 
         def _switch(self, http2: bool, initial_data: bytes = b"") -> None:
-            kind: type[Any] = ZttpH2Protocol if http2 else Http1
+            kind: type[Any] = Http2Connection if http2 else Http1
             protocol = kind(
                 config=self.config, server_state=self.server_state, app_state=self.app_state, _loop=self.loop
             )
