@@ -5,7 +5,7 @@ The semantics are those every Kubernetes controller relies on:
 - a key that fails comes back after a backoff of its own, so that one broken object does not slow the others;
 - first come, first served, so that a busy key cannot starve the rest; urgent keys (a user's edit) go before the others
   (a child's news), and the others still get every eighth turn;
-- a key that asked to come back later lets a burst of urgent keys pass first, for two seconds at most: a hundred new
+- a key that asked to come back later lets a burst of urgent keys pass first, for a few seconds at most: a hundred new
   objects all get their first turn before one of them gets its second.
 Times are the event loop's monotonic clock: a jump of the wall clock changes nothing.
 """
@@ -24,18 +24,27 @@ Key = TypeVar("Key", bound=Hashable)
 _NORMAL_EVERY = 8
 _CALM_SECONDS = 0.2
 """A burst of urgent keys is over when none was added or finished for so long."""
-_PATIENCE_SECONDS = 2.0
-"""How long a key whose time has come lets urgent ones pass."""
 
 
 class WorkQueue(Generic[Key]):
     """Keys to work on, and the workers that do."""
 
-    def __init__(self, work: Callable[[Key], Awaitable[float | None]], *, workers: int, backoff: Backoff):
-        """`work` handles a key and returns after how many seconds it wants it back (None: when something happens)."""
+    def __init__(
+        self,
+        work: Callable[[Key], Awaitable[float | None]],
+        *,
+        workers: int,
+        backoff: Backoff,
+        patience_seconds: float = 5.0,
+    ):
+        """`work` handles a key and returns after how many seconds it wants it back (None: when something happens).
+
+        `patience_seconds`: how long a key whose time has come lets urgent ones pass.
+        """
         self._work = work
         self._workers = workers
         self._backoff = backoff
+        self._patience = patience_seconds
         self._urgent: deque[Key] = deque()
         self._normal: deque[Key] = deque()
         self._turn = 0
@@ -73,7 +82,7 @@ class WorkQueue(Generic[Key]):
             return
         self._cancel_timer(key)
         self._due[key] = due
-        at_latest = due + _PATIENCE_SECONDS if seconds > 0 else due
+        at_latest = due + self._patience if seconds > 0 else due
         self._timers[key] = loop.call_at(due, self._come_due, key, at_latest)
 
     async def run(self) -> None:

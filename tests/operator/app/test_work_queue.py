@@ -176,7 +176,7 @@ async def test_key_whose_time_has_come_does_not_wait_for_an_endless_burst() -> N
         if key == "patient":
             waited.set()
 
-    queue: WorkQueue[str] = WorkQueue(work, workers=1, backoff=QUICK)
+    queue: WorkQueue[str] = WorkQueue(work, workers=1, backoff=QUICK, patience_seconds=0.3)
     async with running(queue):
         queue.add_after("patient", 0.001)
         async with asyncio.timeout(30):
