@@ -46,14 +46,16 @@ check: .venv/.dev ## format, lint, types, import contracts, generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m haizen_operator.api.generate --check
+	$(BIN)/python -m haizen_runtime.reference.generate --check
 	$(BIN)/python -m tests.support.file_sizes
 
 fmt: .venv/.dev ## format and sort imports
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-generate: .venv/.dev ## the CRDs, from the operator's models
+generate: .venv/.dev ## the CRDs, from the operator's models; the runtime's pages in docs/, from its settings
 	$(BIN)/python -m haizen_operator.api.generate
+	$(BIN)/python -m haizen_runtime.reference.generate
 
 manifests: .venv/.dev ## manifests/base/operator.yaml, from the chart's default values
 	@helm="$$($(BIN)/python -m e2e.cluster binaries helm)/helm" && "$$helm" template haizen charts/haizen \
