@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from haizen_runtime.engine.model import Model
+from haizen_runtime.engine.model import Model, State
 from haizen_runtime.engine.registry import ModelRegistry
 from haizen_runtime.engine.waiting import WaitingRoom
 from haizen_runtime.protocol.errors import StartError
 
 if TYPE_CHECKING:
     from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse
+
+
+UNLOAD_POLL_SECONDS: Final = 0.02
+"""How often an unloading looks whether the last request is answered."""
 
 
 class DataPlane:
@@ -29,12 +33,12 @@ class DataPlane:
     def ready(self) -> bool:
         """Whether requests should be sent here: no model is still on its way, one at least can answer, no end is near.
 
-        A model that failed to load beside others that did not keeps nobody from those.
+        A model that failed to load, or was unloaded on request, beside others that answer keeps nobody from those.
         """
         if self.draining:
             return False
         models = list(self.registry)
-        return any(model.ready for model in models) and all(model.settled for model in models)
+        return any(model.ready for model in models) and all(model.settled or model.withdrawn for model in models)
 
     def model(self, name: str, version: str | None = None) -> Model:
         """A model in any state. Raises ModelNotFound or VersionNotFound."""
@@ -74,3 +78,11 @@ class DataPlane:
             model.start()
         finally:
             self.waiting.settled(model)
+
+    async def unload(self, model: Model) -> None:
+        """Let go of a model once what it has taken is answered. The registry keeps it, and `load` brings it back."""
+        model.withdraw()
+        while model.metrics.in_flight and model.state is State.UNLOADING:  # noqa: ASYNC110  # rare, and costs requests nothing
+            await asyncio.sleep(UNLOAD_POLL_SECONDS)
+        if model.state is State.UNLOADING:
+            model.unload()

@@ -62,6 +62,8 @@ class Model:
         self.error: StartError | None = None
         self.metrics = ModelMetrics()
         self.scheduling = scheduling or SchedulingSettings()
+        self.withdrawn = False
+        """Unloaded on request: it is not on its way, and nobody waits for it."""
         self.loop_rows = 0
         """The largest batch that runs on the event loop, fixed at warm-up."""
         self._load = load
@@ -89,6 +91,11 @@ class Model:
         return self._loaded_backend().metadata
 
     @property
+    def batchable(self) -> bool:
+        """Whether the first axis of its inputs is a batch; raises ModelNotReady before it is loaded."""
+        return self._loaded_backend().batchable
+
+    @property
     def queued(self) -> int:
         """Requests that wait now."""
         return len(self._scheduler.policy) if self._scheduler is not None else 0
@@ -100,7 +107,7 @@ class Model:
         """
         from haizen_runtime.engine.warmup import warm_up
 
-        self.state = State.LOADING
+        self.state, self.error, self.withdrawn = State.LOADING, None, False
         started = time.perf_counter()
         try:
             backend = self._load()
@@ -150,6 +157,10 @@ class Model:
         rows = request.inputs[0].shape[0] if backend.batchable else 1
         key = batch_key(request)
         return await scheduler.submit(request, key, rows, request.deadline, request.priority, request.is_cancelled)
+
+    def withdraw(self) -> None:
+        """Take no more requests; those that were taken are still answered, until `unload`."""
+        self.state, self.withdrawn = State.UNLOADING, True
 
     def unload(self) -> None:
         """Stop taking requests and let go of the files."""

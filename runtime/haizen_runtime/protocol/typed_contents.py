@@ -13,7 +13,7 @@ import numpy as np
 from haizen_runtime.protocol.errors import InvalidInput, MalformedMessage
 from haizen_runtime.protocol.shapes import element_count
 from haizen_runtime.protocol.tensor_bytes import as_bytes
-from haizen_runtime.protocol.wire import FIXED32, FIXED64, LENGTH, VARINT, bytes_field, expect, read_fields, varint
+from haizen_runtime.protocol.wire import FIXED32, FIXED64, LENGTH, VARINT, bytes_field, read_fields, varint
 
 Array = np.ndarray[Any, Any]
 Span = tuple[int, int]
@@ -35,10 +35,14 @@ NAME_OF: Final = {
     5: "uint64_contents", 6: "fp32_contents", 7: "fp64_contents", 8: "bytes_contents",
 }  # fmt: skip
 
-_FLOATS: Final[dict[int, tuple[int, np.dtype[Any]]]] = {
-    6: (FIXED32, np.dtype("<f4")),
-    7: (FIXED64, np.dtype("<f8")),
+_FLOATS: Final[dict[int, np.dtype[Any]]] = {6: np.dtype("<f4"), 7: np.dtype("<f8")}
+_KINDS: Final = {
+    **dict.fromkeys(range(1, 6), (LENGTH, VARINT)),
+    6: (LENGTH, FIXED32),
+    7: (LENGTH, FIXED64),
+    8: (LENGTH,),
 }
+"""The wire types of each field: packed or one by one."""
 _SMALL: Final = 32
 """Up to this many bytes a Python loop is faster than numpy."""
 
@@ -52,22 +56,21 @@ def array_from_contents(data: bytes, spans: Iterable[Span], datatype: str, shape
     parts: list[Array] = []
     strings: list[bytes] = []
     for start, end in spans:
-        for number, kind, first, stop in read_fields(data, start, end):
-            if number not in NAME_OF:
+        for each, first, stop in read_fields(data, start, end):
+            number, kind = each >> 3, each & 7
+            if kind not in _KINDS.get(number, ()):
                 continue
             if number != wanted:
                 if kind == LENGTH and first == stop and number != 8:
                     continue  # an empty packed field says nothing
                 raise InvalidInput(f"{where}: {datatype} data belongs into {NAME_OF[wanted]}, not {NAME_OF[number]}.")
             if number == 8:
-                expect(kind, LENGTH, number)
                 strings.append(data[first:stop])
             elif number in _FLOATS:
                 parts.append(_floats(data, number, kind, first, stop))
             elif kind == LENGTH:
                 parts.append(varints(data, first, stop))
             else:
-                expect(kind, VARINT, number)
                 parts.append(np.array([first], np.uint64))
     if number_of(parts, strings) != count:
         raise InvalidInput(
@@ -93,7 +96,7 @@ def contents_from_array(array: Array, datatype: str) -> bytes:
     if not flat.size:
         return b""
     if number in _FLOATS:
-        return bytes_field(number, np.ascontiguousarray(flat, _FLOATS[number][1]).tobytes())
+        return bytes_field(number, np.ascontiguousarray(flat, _FLOATS[number]).tobytes())
     return bytes_field(number, packed_varints(flat))
 
 
@@ -171,10 +174,9 @@ def _converted(values: Array, datatype: str, where: str) -> Array:
 
 
 def _floats(data: bytes, number: int, kind: int, first: int, stop: int) -> Array:
-    single, dtype = _FLOATS[number]
-    if kind == single:
+    dtype = _FLOATS[number]
+    if kind != LENGTH:
         return np.array([first], dtype.str.replace("f", "u")).view(dtype)
-    expect(kind, LENGTH, number)
     count, rest = divmod(stop - first, dtype.itemsize)
     if rest:
         raise MalformedMessage(f"{NAME_OF[number]} has {stop - first} bytes, no multiple of {dtype.itemsize}.")

@@ -24,7 +24,7 @@ from haizen_runtime.protocol.wire import (
     LENGTH,
     VARINT,
     bytes_field,
-    expect,
+    key,
     packed_field,
     read_fields,
     read_span,
@@ -66,22 +66,22 @@ def read_request(data: bytes, start: int, end: int) -> RequestMessage:
     raws: list[Span] = []
     position = start
     while position < end:
-        key = data[position]
-        if key not in _KEYS:
-            position = _unknown_field(data, position, end)
+        each = data[position]
+        if each not in _KEYS:
+            position = skip_field(data, position, end)
             continue
         first, position = read_span(data, position + 1, end)
-        if key == _MODEL:
+        if each == _MODEL:
             model = text(data, first, position)
-        elif key == _RAW:
+        elif each == _RAW:
             raws.append((first, position))
-        elif key == _INPUT:
+        elif each == _INPUT:
             pieces.append(_input(data, first, position))
-        elif key == _ID:
+        elif each == _ID:
             identifier = text(data, first, position)
-        elif key == _VERSION:
+        elif each == _VERSION:
             version = text(data, first, position)
-        elif key == _PARAMETER:
+        elif each == _PARAMETER:
             _read_parameter(data, first, position, parameters)
         else:
             outputs.append(_requested_output(data, first, position))
@@ -129,16 +129,16 @@ def encode_response(response: InferenceResponse, raw: bool) -> list[Buffer]:
     return pieces + raws
 
 
-_MODEL, _VERSION, _ID, _PARAMETER, _INPUT, _REQUESTED, _RAW = (number << 3 | LENGTH for number in range(1, 8))
+_MODEL, _VERSION, _ID, _PARAMETER, _INPUT, _REQUESTED, _RAW = (key(number, LENGTH) for number in range(1, 8))
+_INPUT_NAME, _INPUT_DATATYPE, _INPUT_SHAPE, _INPUT_PARAMETER, _INPUT_CONTENTS = (
+    _MODEL,
+    _VERSION,
+    _ID,
+    _PARAMETER,
+    _INPUT,
+)
+_INPUT_SIZE: Final = key(3, VARINT)
 _KEYS: Final = frozenset((_MODEL, _VERSION, _ID, _PARAMETER, _INPUT, _REQUESTED, _RAW))
-
-
-def _unknown_field(data: bytes, position: int, end: int) -> int:
-    """The position after a field that this message does not have. Raises MalformedMessage for a wrong wire type."""
-    key, _ = read_varint(data, position, end)
-    if 1 <= key >> 3 <= 7:
-        expect(key & 7, LENGTH, key >> 3)
-    return skip_field(data, position, end)
 
 
 def _tensors(data: bytes, pieces: list[Piece], raws: list[Span], model: str) -> list[Tensor]:
@@ -191,23 +191,18 @@ def _read_input(data: bytes, start: int, end: int) -> Piece:
     shape: list[int] = []
     parameters: dict[str, Scalar] = {}
     contents: list[Span] = []
-    for number, kind, first, stop in read_fields(data, start, end):
-        if number == 3:
-            if kind == VARINT:
-                shape.append(signed(first))
-            else:
-                expect(kind, LENGTH, number)
-                _read_shape(data, first, stop, shape)
-            continue
-        if number in (1, 2, 4, 5):
-            expect(kind, LENGTH, number)
-        if number == 1:
+    for each, first, stop in read_fields(data, start, end):
+        if each == _INPUT_NAME:
             name = text(data, first, stop)
-        elif number == 2:
+        elif each == _INPUT_DATATYPE:
             datatype = text(data, first, stop)
-        elif number == 4:
+        elif each == _INPUT_SHAPE:
+            _read_shape(data, first, stop, shape)
+        elif each == _INPUT_SIZE:
+            shape.append(signed(first))
+        elif each == _INPUT_PARAMETER:
             _read_parameter(data, first, stop, parameters)
-        elif number == 5:
+        elif each == _INPUT_CONTENTS:
             contents.append((first, stop))
     sizes = checked_shape(shape, f'Input "{name[:80]}"')
     return name, datatype, sizes, parameters or None, tuple(contents)
@@ -228,39 +223,42 @@ def _read_shape(data: bytes, start: int, end: int, shape: list[int]) -> None:
 def _requested_output(data: bytes, start: int, end: int) -> RequestedOutput:
     name = ""
     parameters: dict[str, Scalar] = {}
-    for number, kind, first, stop in read_fields(data, start, end):
-        if number == 1:
-            expect(kind, LENGTH, number)
+    for each, first, stop in read_fields(data, start, end):
+        if each == key(1, LENGTH):
             name = text(data, first, stop)
-        elif number == 2:
-            expect(kind, LENGTH, number)
+        elif each == key(2, LENGTH):
             _read_parameter(data, first, stop, parameters)
     return RequestedOutput(name, parameters or None)
 
 
 def _read_parameter(data: bytes, start: int, end: int, parameters: dict[str, Scalar]) -> None:
     """An entry of a map<string, InferParameter>."""
-    key = ""
+    name = ""
     value: Scalar | None = None
-    for number, kind, first, stop in read_fields(data, start, end):
-        if number == 1:
-            expect(kind, LENGTH, number)
-            key = text(data, first, stop)
-        elif number == 2:
-            expect(kind, LENGTH, number)
-            for choice, choice_kind, value_first, value_stop in read_fields(data, first, stop):
-                if choice in (1, 2, 5):
-                    expect(choice_kind, VARINT, choice)
-                    value = bool(value_first) if choice == 1 else signed(value_first) if choice == 2 else value_first
-                elif choice == 3:
-                    expect(choice_kind, LENGTH, choice)
-                    value = text(data, value_first, value_stop)
-                elif choice == 4:
-                    expect(choice_kind, FIXED64, choice)
-                    value = float(np.uint64(value_first).view(np.float64))
+    for each, first, stop in read_fields(data, start, end):
+        if each == key(1, LENGTH):
+            name = text(data, first, stop)
+        elif each == key(2, LENGTH):
+            value = _parameter_value(data, first, stop, value)
     if value is None:
-        raise InvalidInput(f'Parameter "{key[:80]}" has no value.')
-    parameters[key] = value
+        raise InvalidInput(f'Parameter "{name[:80]}" has no value.')
+    parameters[name] = value
+
+
+def _parameter_value(data: bytes, start: int, end: int, value: Scalar | None) -> Scalar | None:
+    """What an InferParameter says; `value` when it says nothing."""
+    for each, first, stop in read_fields(data, start, end):
+        if each == key(1, VARINT):
+            value = bool(first)
+        elif each == key(2, VARINT):
+            value = signed(first)
+        elif each == key(3, LENGTH):
+            value = text(data, first, stop)
+        elif each == key(4, FIXED64):
+            value = float(np.uint64(first).view(np.float64))
+        elif each == key(5, VARINT):
+            value = first
+    return value
 
 
 @lru_cache(maxsize=256)

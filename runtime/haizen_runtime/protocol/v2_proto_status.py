@@ -12,7 +12,7 @@ from haizen_runtime.protocol.wire import (
     LENGTH,
     VARINT,
     bytes_field,
-    expect,
+    key,
     number_field,
     packed_field,
     read_fields,
@@ -24,19 +24,17 @@ from haizen_runtime.protocol.wire import (
 def read_texts(data: bytes, start: int, end: int, count: int) -> list[str]:
     """The string fields 1 to `count` of a message; those not there are empty. Raises MalformedMessage."""
     found = [""] * count
-    for number, kind, first, stop in read_fields(data, start, end):
-        if number <= count:
-            expect(kind, LENGTH, number)
-            found[number - 1] = text(data, first, stop)
+    for each, first, stop in read_fields(data, start, end):
+        if each & 7 == LENGTH and each >> 3 <= count:
+            found[(each >> 3) - 1] = text(data, first, stop)
     return found
 
 
 def read_flag(data: bytes, start: int, end: int, wanted: int) -> bool:
     """A boolean field; false when it is not there. Raises MalformedMessage."""
     value = 0
-    for number, kind, first, _ in read_fields(data, start, end):
-        if number == wanted:
-            expect(kind, VARINT, number)
+    for each, first, _ in read_fields(data, start, end):
+        if each == key(wanted, VARINT):
             value = first
     return bool(value)
 

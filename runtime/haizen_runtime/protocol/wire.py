@@ -18,12 +18,22 @@ GROUP: Final = 3
 GROUP_END: Final = 4
 FIXED32: Final = 5
 
-Field = tuple[int, int, int, int]
-"""Number, wire type, and either (value, position after it) or, for LENGTH, (start, end) of the value's bytes."""
+Field = tuple[int, int, int]
+"""A field's key, and either its value and the position after it or, for LENGTH, the start and end of its bytes."""
 
 _MAX_GROUP_DEPTH: Final = 100
 _MAX_64: Final = 2**64
 _SIGN_64: Final = 2**63
+_MAX_NUMBER: Final = 2**29
+
+
+def key(number: int, kind: int) -> int:
+    """Number and wire type in one, as they stand before a value.
+
+    A known number with another wire type than it should have is an unknown field (Protocol Buffers' rule): readers
+    compare keys, not numbers.
+    """
+    return number << 3 | kind
 
 
 def read_varint(data: bytes, position: int, end: int) -> tuple[int, int]:
@@ -38,44 +48,44 @@ def read_varint(data: bytes, position: int, end: int) -> tuple[int, int]:
         shift += 7
         if shift > 63:
             raise MalformedMessage("The protobuf message holds a number longer than 64 bits.")
-    raise MalformedMessage("The protobuf message ends inside a number.")
+    raise _cut_short()
 
 
 def read_fields(data: bytes, start: int, end: int) -> Iterator[Field]:
     """All fields of the message in data[start:end], in their order; groups are skipped. Raises MalformedMessage."""
     position = start
     while position < end:
-        tag = data[position]
-        if tag < 0x80:
+        found = data[position]
+        if found < 0x80:
             position += 1
         else:
-            tag, position = read_varint(data, position, end)
-        number, kind = tag >> 3, tag & 7
-        if not 0 < number < 2**29:
-            raise MalformedMessage(f"The protobuf message has a field with the number {number}.")
+            found, position = read_varint(data, position, end)
+        kind = found & 7
+        if not 0 < found >> 3 < _MAX_NUMBER:
+            raise _bad_number(found >> 3)
         if kind == LENGTH:
-            first, stop = read_span(data, position, end)
-            yield number, kind, first, stop
-            position = stop
+            first, position = read_span(data, position, end)
+            yield found, first, position
         elif kind == VARINT:
             value, position = read_varint(data, position, end)
-            yield number, kind, value, position
+            yield found, value, position
         elif kind == GROUP:
-            position = _skip_group(data, position, end, number)
+            position = _skip_group(data, position, end, found >> 3)
         else:
             size = _fixed_size(kind)
             if position + size > end:
-                raise MalformedMessage("The protobuf message ends inside a number.")
-            yield number, kind, int.from_bytes(data[position : position + size], "little"), position + size
+                raise _cut_short()
+            value = int.from_bytes(data[position : position + size], "little")
             position += size
+            yield found, value, position
 
 
 def skip_field(data: bytes, position: int, end: int) -> int:
     """The position after the field that begins at `position`, whatever it is. Raises MalformedMessage."""
-    tag, position = read_varint(data, position, end)
-    number, kind = tag >> 3, tag & 7
-    if not 0 < number < 2**29:
-        raise MalformedMessage(f"The protobuf message has a field with the number {number}.")
+    found, position = read_varint(data, position, end)
+    number, kind = found >> 3, found & 7
+    if not 0 < number < _MAX_NUMBER:
+        raise _bad_number(number)
     if kind == LENGTH:
         return read_span(data, position, end)[1]
     if kind == VARINT:
@@ -84,7 +94,7 @@ def skip_field(data: bytes, position: int, end: int) -> int:
         return _skip_group(data, position, end, number)
     position += _fixed_size(kind)
     if position > end:
-        raise MalformedMessage("The protobuf message ends inside a number.")
+        raise _cut_short()
     return position
 
 
@@ -112,10 +122,12 @@ def signed(value: int) -> int:
     return value - _MAX_64 if value >= _SIGN_64 else value
 
 
-def expect(kind: int, wanted: int, number: int) -> None:
-    """Raise MalformedMessage unless a field of a known number has the wire type it must have."""
-    if kind != wanted:
-        raise MalformedMessage(f"Field {number} of the protobuf message has wire type {kind} instead of {wanted}.")
+def _cut_short() -> MalformedMessage:
+    return MalformedMessage("The protobuf message ends inside a number.")
+
+
+def _bad_number(number: int) -> MalformedMessage:
+    return MalformedMessage(f"The protobuf message has a field with the number {number}.")
 
 
 def _fixed_size(kind: int) -> int:
@@ -132,23 +144,18 @@ def _skip_group(data: bytes, position: int, end: int, number: int) -> int:
     while open_groups:
         if position >= end:
             raise MalformedMessage("The protobuf message ends inside a group.")
-        tag, position = read_varint(data, position, end)
-        kind = tag & 7
-        if kind == LENGTH:
-            _, position = read_span(data, position, end)
-        elif kind == VARINT:
-            _, position = read_varint(data, position, end)
-        elif kind == GROUP:
-            open_groups.append(tag >> 3)
+        found, after = read_varint(data, position, end)
+        if found & 7 == GROUP:
+            open_groups.append(found >> 3)
+            position = after
             if len(open_groups) > _MAX_GROUP_DEPTH:
                 raise MalformedMessage(f"The protobuf message nests groups deeper than {_MAX_GROUP_DEPTH} levels.")
-        elif kind == GROUP_END:
-            if open_groups.pop() != tag >> 3:
+        elif found & 7 == GROUP_END:
+            if open_groups.pop() != found >> 3:
                 raise MalformedMessage("A group of the protobuf message is not closed.")
+            position = after
         else:
-            position += _fixed_size(kind)
-    if position > end:
-        raise MalformedMessage("The protobuf message ends inside a number.")
+            position = skip_field(data, position, end)
     return position
 
 
@@ -170,8 +177,8 @@ _ONE_BYTE: Final = [bytes([value]) for value in range(0x80)]
 
 
 def tag(number: int, kind: int) -> bytes:
-    """What stands before a value."""
-    return varint(number << 3 | kind)
+    """A key, as bytes."""
+    return varint(key(number, kind))
 
 
 def number_field(number: int, value: int) -> bytes:

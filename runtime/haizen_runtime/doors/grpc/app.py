@@ -47,6 +47,8 @@ class GrpcApp:
     def __init__(self, app: HttpApp) -> None:
         from haizen_runtime.doors.grpc.health import health_methods
         from haizen_runtime.doors.grpc.holding import holding_methods
+        from haizen_runtime.doors.grpc.reflection import reflection_methods
+        from haizen_runtime.doors.grpc.repository import repository_methods
         from haizen_runtime.doors.grpc.status import status_methods
 
         self.app = app
@@ -60,7 +62,13 @@ class GrpcApp:
         ]
         self.unary: dict[str, Unary] = {}
         self.streaming: dict[str, Streaming] = {}
-        for methods in (status_methods(self), health_methods(self), holding_methods(self)):
+        for methods in (
+            status_methods(self),
+            repository_methods(self),
+            health_methods(self),
+            reflection_methods(),
+            holding_methods(self),
+        ):
             self.add(methods)
 
     def add(self, methods: Methods) -> None:

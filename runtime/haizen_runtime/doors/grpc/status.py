@@ -1,4 +1,4 @@
-"""The methods that answer before any model is loaded: health, metadata, the repository's index."""
+"""The methods that answer before any model is loaded: health and metadata."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Final
 from haizen_runtime.doors.grpc.calls import Buffer, GrpcCall, Methods
 from haizen_runtime.doors.http.status import EXTENSIONS
 from haizen_runtime.protocol.v2_proto_status import (
-    model_index,
     model_metadata,
-    read_flag,
     read_texts,
     server_metadata,
 )
@@ -51,14 +49,6 @@ def status_methods(grpc: GrpcApp) -> Methods:
             raise found.not_ready()
         return (model_metadata(found.name, plane.registry.versions(found.name), found.metadata),)
 
-    async def index(call: GrpcCall, data: bytes, start: int, end: int) -> Sequence[Buffer]:
-        only_ready = read_flag(data, start, end, 2)
-        return [
-            model_index(each.name, each.version, each.state.value, each.error.message if each.error else "")
-            for each in plane.registry
-            if each.ready or not only_ready
-        ]
-
     return Methods(
         {
             SERVICE + "ServerLive": server_live,
@@ -66,6 +56,5 @@ def status_methods(grpc: GrpcApp) -> Methods:
             SERVICE + "ModelReady": model_ready,
             SERVICE + "ServerMetadata": metadata,
             SERVICE + "ModelMetadata": metadata_of_model,
-            SERVICE + "RepositoryIndex": index,
         },
     )
