@@ -35,11 +35,15 @@ def drift(context: Context) -> None:
     assert sum(spent.values()) == 1, f"writes to restore the split: {dict(writes)}"
     context.note("writes to restore a split", 1)
 
-    before = operator_writes(context)
     one = {"spec": {"template": {"metadata": {"annotations": {MAX_SCALE: "1"}}}}}
     context.kubectl.patch("ksvc", f"{NAME}-predictor", context.namespace, one)
     wait_for("the template is restored", lambda: max_scale(context) == "2")
     context.wait_ready(NAME)
+    added = {"spec": {"template": {"spec": {"containerConcurrency": 7}}}}  # a field that haizen never set
+    context.kubectl.patch("ksvc", f"{NAME}-predictor", context.namespace, added)
+    wait_for("what was added is taken away", lambda: concurrency(context) != 7)
+    context.wait_ready(NAME)
+    assert traffic(context) == wanted, f"the split after both edits: {traffic(context)}"
 
     old_uid = (context.knative_service(NAME) or {})["metadata"]["uid"]
     context.kubectl.delete("ksvc", f"{NAME}-predictor", context.namespace)
@@ -71,6 +75,11 @@ def traffic(context: Context) -> list[dict[str, object]]:
     """Return the split that the Knative Service asks for."""
     found: list[dict[str, object]] = ((context.knative_service(NAME) or {}).get("spec") or {}).get("traffic") or []
     return found
+
+
+def concurrency(context: Context) -> object:
+    """Return the template's containerConcurrency, Knative's default when nobody set one."""
+    return (context.knative_service(NAME) or {})["spec"]["template"]["spec"].get("containerConcurrency")
 
 
 def max_scale(context: Context) -> object:
