@@ -41,6 +41,7 @@ async def _serve(settings: Settings, models: Sequence[Model], listener: socket.s
             settings.request_timeout_seconds,
             os.environ.get("K_REVISION") or None,
             settings.enable_docs_url,
+            settings.compress_above_bytes,
         ),
     )
     server = Server(app, settings)

@@ -76,6 +76,9 @@ class Settings:
     """How long an idle connection stays open."""
     max_connections: int = 10000
     """The most connections at once; more are answered with 503. 0 for no limit."""
+    compress_above_bytes: int = 0
+    """Inference answers larger than this are compressed for clients that accept gzip or deflate; 0: none is.
+    Off as shipped: many clients accept it unasked, and in a cluster the bytes cost less than the compression."""
     enable_docs_url: bool = False
     """Answer /docs (Swagger's page) and /openapi.json."""
     drain_quiet_seconds: float = 1.0
@@ -113,8 +116,9 @@ class Settings:
         _in_range("--http_port", self.http_port, 0, 65535)
         for name in ("max_batch_rows", "queue_limit", "max_body_bytes", "keep_alive_timeout_seconds"):
             _in_range(f"--{name}", getattr(self, name), 1, 2**62)
-        for name in ("threads", "instances", "max_connections", "max_batch_delay_seconds", "request_timeout_seconds",
-                     "load_wait_seconds", "drain_quiet_seconds", "drain_timeout_seconds"):  # fmt: skip
+        for name in ("threads", "instances", "max_connections", "compress_above_bytes", "max_batch_delay_seconds",
+                     "request_timeout_seconds", "load_wait_seconds", "drain_quiet_seconds",
+                     "drain_timeout_seconds"):  # fmt: skip
             _in_range(f"--{name}", getattr(self, name), 0, 2**62)
         for name in ("read_timeout_seconds", "header_timeout_seconds"):
             _in_range(f"--{name}", getattr(self, name), 0.001, 2**62)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import orjson
@@ -22,13 +22,28 @@ from haizen_runtime.protocol.parameters import apply_parameters
 from haizen_runtime.protocol.shapes import checked_shape, element_count
 
 
-def decode_request(body: bytes | bytearray | memoryview, model: str, version: str | None = None) -> InferenceRequest:
+class BinaryInputs(Protocol):
+    """Where the tensors are that a request's JSON only describes (v2_binary.py)."""
+
+    def take(self, size: Any, datatype: str, shape: tuple[int, ...], where: str) -> np.ndarray[Any, Any]:
+        """The next tensor, of `size` bytes. Raises InvalidInput naming `where`."""
+
+
+def decode_request(
+    body: bytes | bytearray | memoryview, model: str, version: str | None = None, binary: BinaryInputs | None = None
+) -> InferenceRequest:
     """Read an infer request. Raises InvalidInput naming the input and what was expected."""
-    payload = parse_object(body)
+    return request_from(parse_object(body), model, version, binary)
+
+
+def request_from(
+    payload: Mapping[str, Any], model: str, version: str | None = None, binary: BinaryInputs | None = None
+) -> InferenceRequest:
+    """An infer request from its JSON object. Raises InvalidInput naming the input and what was expected."""
     items = payload.get("inputs")
     if type(items) is not list or not items:
         raise InvalidInput('Expected "inputs" to be a list with at least one input.')
-    inputs = [_decode_input(item, index) for index, item in enumerate(items)]
+    inputs = [_decode_input(item, index, binary) for index, item in enumerate(items)]
     if len(inputs) > 1:
         names = [tensor.name for tensor in inputs]
         if len(set(names)) != len(names):
@@ -54,6 +69,13 @@ def decode_request(body: bytes | bytearray | memoryview, model: str, version: st
 
 def encode_response(response: InferenceResponse) -> bytes:
     """Write an answer as the protocol's JSON, tensors flat in row-major order; NaN and infinities become null."""
+    payload = described(response)
+    payload["outputs"] = [encode_output(tensor) for tensor in response.outputs]
+    return orjson.dumps(payload, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def described(response: InferenceResponse) -> dict[str, Any]:
+    """All of an answer's JSON but the outputs, which come last."""
     payload: dict[str, Any] = {"model_name": response.model}
     if response.version is not None:
         payload["model_version"] = response.version
@@ -61,10 +83,11 @@ def encode_response(response: InferenceResponse) -> bytes:
         payload["id"] = response.id
     if response.parameters:
         payload["parameters"] = response.parameters
-    payload["outputs"] = [_encode_output(tensor) for tensor in response.outputs]
-    return orjson.dumps(payload, option=orjson.OPT_SERIALIZE_NUMPY)
+    return payload
 
 
+BINARY_SIZE: Final = "binary_data_size"
+"""The parameter that says how many bytes of the body a tensor has, after the JSON."""
 _SMALL: Final = 64
 """Up to this many elements a Python list is written faster than an array."""
 
@@ -89,7 +112,7 @@ def _decode_strings(value: Any) -> Any:
         raise InferenceFailed("A BYTES output is not UTF-8 text and cannot be written as JSON.") from None
 
 
-def _decode_input(item: Any, index: int) -> Tensor:
+def _decode_input(item: Any, index: int, binary: BinaryInputs | None) -> Tensor:
     if type(item) is not dict:
         raise InvalidInput(f"inputs[{index}] must be an object with name, shape, datatype and data.")
     name = item.get("name")
@@ -101,11 +124,26 @@ def _decode_input(item: Any, index: int) -> Tensor:
         found = "no datatype" if datatype is None else f"datatype {str(datatype)[:40]}"
         raise InvalidInput(f"{where}: {found}; expected one of {DATATYPE_NAMES}.")
     shape = checked_shape(item.get("shape"), where)
-    data = item.get("data")
+    data, parameters = item.get("data"), item.get("parameters")
+    if parameters:
+        parameters = _parameters(item, where)
+        size = parameters.pop(BINARY_SIZE, None) if parameters else None
+        if size is not None:
+            if data is not None:
+                raise InvalidInput(f"{where}: it has both data and {BINARY_SIZE}; send one of them.")
+            if binary is None:
+                raise InvalidInput(
+                    f"{where}: {BINARY_SIZE} is {str(size)[:40]}, and the request has no header "
+                    "Inference-Header-Content-Length, the length of its JSON in bytes."
+                )
+            return Tensor(name, datatype, shape, binary.take(size, datatype, shape, where), parameters or None)
     if type(data) is not list:
         raise InvalidInput(f"{where}: data must be a list, flat or nested as its shape says.")
     if datatype in ("FP16", "BF16"):
-        raise InvalidInput(f"{where}: {datatype} data cannot be sent as JSON (the protocol's rule); send FP32.")
+        raise InvalidInput(
+            f"{where}: {datatype} data cannot be sent as JSON (the protocol's rule); "
+            f"send it as binary data ({BINARY_SIZE}), or send FP32."
+        )
     count = element_count(shape, where)
     array = array_from_json(data, datatype, where)
     if array.shape != shape:
@@ -114,11 +152,11 @@ def _decode_input(item: Any, index: int) -> Tensor:
                 f"{where}: shape {list(shape)} needs {count} element{'' if count == 1 else 's'}, data has {array.size}."
             )
         array = array.reshape(shape)
-    parameters = item.get("parameters")
-    return Tensor(name, datatype, shape, array, _parameters(item, where) if parameters else None)
+    return Tensor(name, datatype, shape, array, parameters or None)
 
 
-def _encode_output(tensor: Tensor) -> dict[str, Any]:
+def encode_output(tensor: Tensor) -> dict[str, Any]:
+    """An output with its values, as orjson writes them."""
     flat = tensor.data if len(tensor.shape) == 1 else tensor.data.reshape(-1)
     data = json_values(flat, tensor.datatype)
     output = {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape, "data": data}

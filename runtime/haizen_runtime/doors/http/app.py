@@ -43,6 +43,8 @@ class HttpSettings:
     """Sent as `haizen-revision` with every answer."""
     docs: bool = False
     """Whether /docs and /openapi.json answer."""
+    compress_above_bytes: int = 0
+    """Answers of more bytes are compressed for clients that accept it; 0: none is."""
 
 
 @dataclass(slots=True)
@@ -72,7 +74,10 @@ class HttpApp:
         self.settings = settings
         self.loop = asyncio.get_running_loop()
         revision = settings.revision
-        self.responder = Responder([(b"haizen-revision", revision.encode("latin-1", "replace"))] if revision else [])
+        self.responder = Responder(
+            [(b"haizen-revision", revision.encode("latin-1", "replace"))] if revision else [],
+            settings.compress_above_bytes,
+        )
         self.bodies = BodyReader(settings.max_body_bytes, settings.read_timeout_seconds, self.loop)
         self.endpoints: dict[str, Endpoint] = {}
         self.last_request = 0.0

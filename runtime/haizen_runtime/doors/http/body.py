@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Final, overload
 
 from haizen_runtime.protocol.errors import ClientGone, InvalidInput, PayloadTooLarge, RequestTimeout, UnsupportedMedia
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 
+ALIGNMENT: Final = 16
+"""What CPython aligns the bytes of a `bytes` object to, and more than any tensor's element needs."""
 _WINDOW_BITS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 
 
@@ -25,8 +27,17 @@ class BodyReader:
         self._late: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    async def read(self, receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
+    @overload
+    async def read(self, receive: Receive, headers: Mapping[bytes, bytes]) -> bytes: ...
+
+    @overload
+    async def read(self, receive: Receive, headers: Mapping[bytes, bytes], json_length: int) -> bytes | memoryview: ...
+
+    async def read(self, receive: Receive, headers: Mapping[bytes, bytes], json_length: int = 0) -> bytes | memoryview:
         """The whole body, decompressed.
+
+        What follows `json_length` bytes is aligned in memory if the body comes in several pieces, which have to be put
+        together anyway: numpy then takes the tensors behind the JSON where they lie.
 
         Raises PayloadTooLarge, RequestTimeout, UnsupportedMedia, InvalidInput or ClientGone.
         """
@@ -42,7 +53,7 @@ class BodyReader:
         if self._timer is None:
             self._timer = loop.call_later(self.timeout_seconds / 4, self._tick, loop)
         try:
-            body = await self._collect(receive)
+            body = await self._collect(receive, -json_length % ALIGNMENT)
         except asyncio.CancelledError:
             if task not in self._late:
                 raise
@@ -56,18 +67,22 @@ class BodyReader:
             return body
         return decompress(body, encoding, self.limit_bytes)
 
-    async def _collect(self, receive: Receive) -> bytes:
+    async def _collect(self, receive: Receive, padding: int) -> bytes | memoryview:
         message = await receive()
-        body: bytes | bytearray = message.get("body", b"")
+        body: bytes = message.get("body", b"")
+        if len(body) <= self.limit_bytes and message["type"] != "http.disconnect" and not message.get("more_body"):
+            return body
+        chunks, length = [bytes(padding), body], len(body)
         while message["type"] != "http.disconnect":
-            if len(body) > self.limit_bytes:
+            if length > self.limit_bytes:
                 raise PayloadTooLarge(f"The request body is larger than {self.limit_bytes} bytes.")
             if not message.get("more_body", False):
-                return bytes(body)
+                whole = b"".join(chunks)
+                return memoryview(whole)[padding:] if padding else whole
             message = await receive()
-            if not isinstance(body, bytearray):
-                body = bytearray(body)
-            body += message.get("body", b"")
+            body = message.get("body", b"")
+            chunks.append(body)
+            length += len(body)
         raise ClientGone("The client closed the connection before its request was complete.")
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -85,7 +100,7 @@ def length_too_large(declared: bytes, limit_bytes: int) -> PayloadTooLarge:
     return PayloadTooLarge(f"The request body has {int(declared)} bytes; at most {limit_bytes} are accepted.")
 
 
-def decompress(body: bytes, encoding: bytes, limit_bytes: int) -> bytes:
+def decompress(body: bytes | memoryview, encoding: bytes, limit_bytes: int) -> bytes:
     """Undo a content encoding; a body that would grow past the limit is refused before it does."""
     bits = _WINDOW_BITS.get(encoding.strip().lower())
     if bits is None:

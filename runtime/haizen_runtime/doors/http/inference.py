@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from haizen_runtime.doors.http.body import Receive
+from haizen_runtime.doors.http.responses import OCTETS, Answer
 from haizen_runtime.doors.http.timeouts import TIMEOUT_HEADER, deadline_of
-from haizen_runtime.protocol import v1_json, v2_json
-from haizen_runtime.protocol.errors import RequestError, UnsupportedMedia
+from haizen_runtime.protocol import v1_json, v2_binary, v2_json
+from haizen_runtime.protocol.errors import InvalidInput, RequestError, UnsupportedMedia
 from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse
 
 if TYPE_CHECKING:
     from haizen_runtime.doors.http.app import Call, Endpoint, HttpApp
     from haizen_runtime.engine.model import Model
+
+
+JSON_LENGTH: Final = b"inference-header-content-length"
+"""How long the JSON is in a body or an answer with binary tensors behind it."""
 
 
 class Presence:
@@ -40,36 +45,91 @@ class Presence:
             self._task.cancel()
 
 
+Decode = Callable[[bytes | memoryview], InferenceRequest]
+Encode = Callable[[InferenceResponse, InferenceRequest], bytes | Answer]
+
+
 def inference_endpoints(app: HttpApp) -> dict[str, Endpoint]:
     """Endpoint names to endpoints."""
 
     async def v1_predict(call: Call) -> None:
         model = app.plane.model(call.match.model)
-        await _serve(
-            app, call, model, "v1", lambda body: v1_json.decode_request(body, model.name, model.metadata),
-            v1_json.encode_response,
-        )  # fmt: skip
+        await serve_inference(
+            app, call, model, "v1", lambda body: v1_json.decode_request(body, model.name, model.metadata), encode_v1
+        )
 
     async def v2_infer(call: Call) -> None:
         model = app.plane.model(call.match.model, call.match.version)
         version = call.match.version
-        await _serve(
-            app, call, model, "v2", lambda body: v2_json.decode_request(body, model.name, version),
-            v2_json.encode_response,
+        header = call.headers.get(JSON_LENGTH)
+        if header is None:
+            await serve_inference(
+                app,
+                call,
+                model,
+                "v2",
+                lambda body: decode_v2(body, model.name, version),
+                encode_v2,
+                check_json_or_octets,
+            )
+            return
+        length = int(header) if header.isdigit() and len(header) < 20 else -1
+        await serve_inference(
+            app, call, model, "v2", lambda body: decode_v2_binary(body, length, model, version), encode_v2,
+            check_json_or_octets, max(length, 0),
         )  # fmt: skip
 
     return {"v1.predict": v1_predict, "v2.infer": v2_infer}
 
 
-async def _serve(
+def encode_v1(response: InferenceResponse, request: InferenceRequest) -> bytes:
+    """An answer as v1 JSON."""
+    return v1_json.encode_response(response)
+
+
+def decode_v2(body: bytes | memoryview, model: str, version: str | None) -> InferenceRequest:
+    """A request that is all JSON."""
+    request = v2_json.decode_request(body, model, version)
+    if request.parameters or request.outputs:
+        v2_binary.wants_binary(request)
+    return request
+
+
+def decode_v2_binary(body: bytes | memoryview, length: int, model: Model, version: str | None) -> InferenceRequest:
+    """A request with `length` bytes of JSON and tensors behind it; -1 stands for a length that is no number."""
+    if length < 0:
+        raise InvalidInput("The header Inference-Header-Content-Length is not a number of bytes.")
+    if length == 0:
+        return v2_binary.decode_raw_request(body, model.name, version, model.metadata, model.batchable)
+    request = v2_binary.decode_binary_request(body, length, model.name, version)
+    v2_binary.wants_binary(request)
+    return request
+
+
+def encode_v2(response: InferenceResponse, request: InferenceRequest) -> bytes | Answer:
+    """An answer as v2 JSON, or with binary outputs when the request wants them."""
+    if not request.parameters and not request.outputs:
+        return v2_json.encode_response(response)
+    answer = v2_binary.encode_answer(response, request)
+    if isinstance(answer, bytes):
+        return answer
+    return Answer(answer.pieces, OCTETS, [(JSON_LENGTH, b"%d" % answer.json_length)])
+
+
+async def serve_inference(
     app: HttpApp,
     call: Call,
     model: Model,
     door: str,
-    decode: Callable[[bytes], InferenceRequest],
-    encode: Callable[[InferenceResponse], bytes],
+    decode: Decode,
+    encode: Encode,
+    check: Callable[[bytes], None] | None = None,
+    json_length: int = 0,
 ) -> None:
-    """One inference: read, decode, infer, encode, send; counted and timed whatever comes of it."""
+    """One inference: read, decode, infer, encode, send; counted and timed whatever comes of it.
+
+    `check` refuses content types (by default all that cannot be JSON); `json_length` is what BodyReader.read wants.
+    """
     metrics, settings = model.metrics, app.settings
     metrics.in_flight += 1
     presence = Presence(call.receive)
@@ -77,8 +137,8 @@ async def _serve(
     try:
         content_type = call.headers.get(b"content-type")
         if content_type is not None and content_type != b"application/json":
-            _check_content_type(content_type)
-        body = await app.bodies.read(call.receive, call.headers)
+            (check or check_json)(content_type)
+        body = await app.bodies.read(call.receive, call.headers, json_length)
         started = perf_counter()
         request = decode(body)
         request.deadline = deadline_of(
@@ -88,7 +148,7 @@ async def _serve(
         decoded = perf_counter()
         response = await model.infer(request)
         inferred = perf_counter()
-        answer = encode(response)
+        answer = encode(response, request)
         metrics.preprocess.observe(decoded - started)
         metrics.predict.observe(inferred - decoded)
         metrics.postprocess.observe(perf_counter() - inferred)
@@ -100,15 +160,21 @@ async def _serve(
         presence.forget()
         metrics.in_flight -= 1
         metrics.answered(door, status)
-    await app.responder.json(call.send, 200, answer, call.headers)
+    await app.responder.inference(call.send, answer, call.headers)
 
 
-def _check_content_type(content_type: bytes) -> None:
+def check_json(content_type: bytes) -> None:
     """JSON, or nothing said, or what curl says by default: KServe's server reads them all as JSON."""
     kind = content_type.split(b";", 1)[0].strip().lower()
     if kind in (b"", b"application/json", b"application/x-www-form-urlencoded", b"text/plain", b"text/json"):
         return
-    if kind.endswith(b"+json") and kind != b"application/cloudevents+json":
+    if kind.endswith(b"+json") and not kind.startswith(b"application/cloudevents"):
         return
     shown = kind[:60].decode("latin-1")
     raise UnsupportedMedia(f"The content type {shown} is not supported here; send application/json.")
+
+
+def check_json_or_octets(content_type: bytes) -> None:
+    """v2 may be binary; and some clients say so of JSON, too (aiohttp's default for bytes)."""
+    if content_type.split(b";", 1)[0].strip().lower() != b"application/octet-stream":
+        check_json(content_type)

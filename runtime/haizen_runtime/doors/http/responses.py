@@ -2,31 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from haizen_runtime.doors.http.compression import THREAD_BYTES, accepted_encoding, compressed
 from haizen_runtime.protocol.errors import MethodNotAllowed, RequestError
 
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 JSON: Final = (b"content-type", b"application/json")
+OCTETS: Final = (b"content-type", b"application/octet-stream")
 CLOSE: Final = (b"connection", b"close")
 _REQUEST_ID: Final = b"x-request-id"
 MAX_REQUEST_ID_BYTES: Final = 200
+JOIN_BYTES: Final = 64 * 1024
+"""Up to this size the pieces of an answer are joined: one message costs less than the copy."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """An answer that is more than a JSON body."""
+
+    pieces: Sequence[bytes | memoryview]
+    content_type: tuple[bytes, bytes]
+    headers: Headers = field(default_factory=list)
 
 
 class Responder:
     """Writes answers. One an app; `common` headers (the revision) go on each."""
 
-    def __init__(self, common: Headers) -> None:
+    def __init__(self, common: Headers, compress_above_bytes: int = 0) -> None:
         self.common = common
+        self.compress_above_bytes = compress_above_bytes
+        """Answers to inferences of more bytes than this are compressed for clients that take it; 0: none is."""
         self.draining = False
         """Once true, HTTP/1.1 clients are asked to come back over a new connection."""
 
     async def json(self, send: Send, status: int, body: bytes, request_headers: Mapping[bytes, bytes]) -> None:
         """Send a JSON body; the caller's x-request-id comes back."""
         await self.raw(send, status, body, JSON, request_headers)
+
+    async def inference(self, send: Send, answer: bytes | Answer, request_headers: Mapping[bytes, bytes]) -> None:
+        """Send what a model answered: a JSON body, or more than that."""
+        if self.compress_above_bytes:
+            answer = await self._compressed(answer, request_headers)
+        if type(answer) is bytes:
+            await self.raw(send, 200, answer, JSON, request_headers)
+            return
+        assert isinstance(answer, Answer)
+        length = sum(map(len, answer.pieces))
+        if length <= JOIN_BYTES or len(answer.pieces) == 1:
+            await self.raw(send, 200, b"".join(answer.pieces), answer.content_type, request_headers, answer.headers)
+            return
+        headers = self._headers(length, answer.content_type, request_headers, answer.headers)
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for piece in answer.pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _compressed(self, answer: bytes | Answer, request_headers: Mapping[bytes, bytes]) -> bytes | Answer:
+        plain = answer if isinstance(answer, Answer) else Answer([answer], JSON)
+        length = sum(map(len, plain.pieces))
+        if length <= self.compress_above_bytes:
+            return answer
+        plain.headers = [*plain.headers, (b"vary", b"accept-encoding")]
+        encoding = accepted_encoding(request_headers.get(b"accept-encoding", b""))
+        if encoding is None:
+            return plain
+        if length > THREAD_BYTES:
+            plain.pieces = [await asyncio.to_thread(compressed, plain.pieces, encoding)]
+        else:
+            plain.pieces = [compressed(plain.pieces, encoding)]
+        plain.headers.append((b"content-encoding", encoding))
+        return plain
 
     async def raw(
         self,
@@ -38,7 +89,18 @@ class Responder:
         extra: Headers | None = None,
     ) -> None:
         """Send a body of any type."""
-        headers = [content_type, (b"content-length", b"%d" % len(body)), *self.common]
+        headers = self._headers(len(body), content_type, request_headers, extra)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _headers(
+        self,
+        length: int,
+        content_type: tuple[bytes, bytes],
+        request_headers: Mapping[bytes, bytes],
+        extra: Headers | None,
+    ) -> Headers:
+        headers = [content_type, (b"content-length", b"%d" % length), *self.common]
         request_id = request_headers.get(_REQUEST_ID)
         if request_id is not None and len(request_id) <= MAX_REQUEST_ID_BYTES:
             headers.append((_REQUEST_ID, request_id))
@@ -46,8 +108,7 @@ class Responder:
             headers += extra
         if self.draining:
             headers.append(CLOSE)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        return headers
 
     async def error(self, send: Send, error: RequestError, request_headers: Mapping[bytes, bytes]) -> None:
         """Send `{"error": message}` with the error's status."""
