@@ -14,6 +14,7 @@ from haizen_runtime.doors.http.app import HttpApp, HttpSettings
 from haizen_runtime.engine.dataplane import DataPlane
 from haizen_runtime.engine.waiting import WaitingRoom
 from haizen_runtime.protocol.errors import StartError
+from haizen_runtime.protocol.event_settings import EventSettings
 from haizen_runtime.server import Server
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ async def _serve(settings: Settings, models: Sequence[Model], listener: socket.s
             os.environ.get("K_REVISION") or None,
             settings.enable_docs_url,
             settings.compress_above_bytes,
+            EventSettings.from_environment(os.environ),
         ),
     )
     server = Server(app, settings)

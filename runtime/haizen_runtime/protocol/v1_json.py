@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from haizen_runtime.protocol.cloud_events import data_of
 from haizen_runtime.protocol.dtypes import NUMPY_OF, array_from_json, datatype_of
 from haizen_runtime.protocol.errors import InvalidInput
 from haizen_runtime.protocol.json_body import parse_object
@@ -21,6 +22,8 @@ def decode_request(body: bytes | bytearray | memoryview, model: str, metadata: M
     Objects name the model's inputs (ONNX) or its columns (sklearn and the like).
     """
     payload = parse_object(body)
+    if "instances" not in payload and "specversion" in payload:
+        payload = data_of(payload)
     key = "instances" if "instances" in payload else "inputs"
     if key not in payload:
         raise InvalidInput('Expected the body to have "instances", a list.')

@@ -36,6 +36,8 @@ OTHERS: Final = (
     ("HF_TOKEN, HF_TOKEN_PATH, HF_ENDPOINT", "The token for `hf://`, and where the hub is."),
     ("&lt;host&gt;-headers", "A JSON object of headers for `http(s)://` of that host."),
     ("HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY", "Proxies for `http(s)://` and `hf://`."),
+    ("CE_MERGE, CE_TYPE, CE_SOURCE",
+     "How CloudEvents are answered (KServe's names): whether with their own attributes, of which type and source."),
     ("K_REVISION", "Knative's; sent as `haizen-revision` with every answer."),
     ("PREDICT_PROBA", "`true`: scikit-learn classifiers answer with probabilities (KServe's name)."),
 )  # fmt: skip

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +18,7 @@ from haizen_runtime.doors.http.responses import Responder, Send
 from haizen_runtime.doors.http.routing import Match, match
 from haizen_runtime.engine.dataplane import DataPlane
 from haizen_runtime.protocol.errors import MethodNotAllowed, RequestError, RouteNotFound
+from haizen_runtime.protocol.event_settings import EventSettings
 
 if TYPE_CHECKING:
     from haizen_runtime.doors.grpc.app import GrpcApp
@@ -45,6 +46,8 @@ class HttpSettings:
     """Whether /docs and /openapi.json answer."""
     compress_above_bytes: int = 0
     """Answers of more bytes are compressed for clients that accept it; 0: none is."""
+    events: EventSettings = field(default_factory=EventSettings)
+    """How CloudEvents are answered."""
 
 
 @dataclass(slots=True)
@@ -68,6 +71,7 @@ class HttpApp:
         """Made on the event loop that it will run on."""
         from haizen_runtime.doors.http.documentation import documentation_endpoints
         from haizen_runtime.doors.http.holding import holding_endpoints
+        from haizen_runtime.doors.http.repository import repository_endpoints
         from haizen_runtime.doors.http.status import status_endpoints
 
         self.plane = plane
@@ -85,6 +89,7 @@ class HttpApp:
         self.in_flight = 0
         self.endpoints.update(status_endpoints(self))
         self.endpoints.update(documentation_endpoints(self))
+        self.endpoints.update(repository_endpoints(self))
         self.endpoints.update(holding_endpoints(self))
 
     @cached_property

@@ -85,7 +85,7 @@ def holding_endpoints(app: HttpApp) -> dict[str, Endpoint]:
         early = EarlyBody(call.receive, app.settings.max_body_bytes, held)
         try:
             try:
-                if not model.settled:
+                if not (model.settled or model.withdrawn):
                     call = await _wait(app, call, model, early)
                 if not model.ready:
                     raise model.not_ready()

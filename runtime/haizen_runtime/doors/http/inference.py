@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from haizen_runtime.doors.http.body import Receive
+from haizen_runtime.doors.http.events import EventCodec, is_event
 from haizen_runtime.doors.http.responses import OCTETS, Answer
 from haizen_runtime.doors.http.timeouts import TIMEOUT_HEADER, deadline_of
 from haizen_runtime.protocol import v1_json, v2_binary, v2_json
@@ -47,6 +48,7 @@ class Presence:
 
 Decode = Callable[[bytes | memoryview], InferenceRequest]
 Encode = Callable[[InferenceResponse, InferenceRequest], bytes | Answer]
+Check = Callable[[bytes], None]
 
 
 def inference_endpoints(app: HttpApp) -> dict[str, Endpoint]:
@@ -64,22 +66,22 @@ def inference_endpoints(app: HttpApp) -> dict[str, Endpoint]:
         header = call.headers.get(JSON_LENGTH)
         if header is None:
             await serve_inference(
-                app,
-                call,
-                model,
-                "v2",
-                lambda body: decode_v2(body, model.name, version),
-                encode_v2,
+                app, call, model, "v2", lambda body: decode_v2(body, model.name, version), encode_v2,
                 check_json_or_octets,
-            )
+            )  # fmt: skip
             return
-        length = int(header) if header.isdigit() and len(header) < 20 else -1
+        length = length_of(header)
         await serve_inference(
             app, call, model, "v2", lambda body: decode_v2_binary(body, length, model, version), encode_v2,
             check_json_or_octets, max(length, 0),
         )  # fmt: skip
 
     return {"v1.predict": v1_predict, "v2.infer": v2_infer}
+
+
+def length_of(header: bytes) -> int:
+    """The length of a body's JSON; -1 for what is no number."""
+    return int(header) if header.isdigit() and len(header) < 20 else -1
 
 
 def encode_v1(response: InferenceResponse, request: InferenceRequest) -> bytes:
@@ -123,27 +125,29 @@ async def serve_inference(
     door: str,
     decode: Decode,
     encode: Encode,
-    check: Callable[[bytes], None] | None = None,
+    check: Check | None = None,
     json_length: int = 0,
 ) -> None:
     """One inference: read, decode, infer, encode, send; counted and timed whatever comes of it.
 
-    `check` refuses content types (by default all that cannot be JSON); `json_length` is what BodyReader.read wants.
+    An event is answered by an event, whatever the door. `check` refuses content types (by default all that cannot be
+    JSON); `json_length` is what BodyReader.read wants.
     """
-    metrics, settings = model.metrics, app.settings
+    metrics, settings, headers = model.metrics, app.settings, call.headers
+    if is_event(headers):
+        event = EventCodec(headers, settings.events, model.name)
+        decode, encode, check = event.decoder(decode), event.encoder(encode), event.checker(check or check_json)
     metrics.in_flight += 1
     presence = Presence(call.receive)
     status = 500
     try:
-        content_type = call.headers.get(b"content-type")
+        content_type = headers.get(b"content-type")
         if content_type is not None and content_type != b"application/json":
             (check or check_json)(content_type)
-        body = await app.bodies.read(call.receive, call.headers, json_length)
+        body = await app.bodies.read(call.receive, headers, json_length)
         started = perf_counter()
         request = decode(body)
-        request.deadline = deadline_of(
-            app.loop.time(), call.headers.get(TIMEOUT_HEADER), settings.request_timeout_seconds
-        )
+        request.deadline = deadline_of(app.loop.time(), headers.get(TIMEOUT_HEADER), settings.request_timeout_seconds)
         request.is_cancelled = presence.is_gone
         decoded = perf_counter()
         response = await model.infer(request)
@@ -160,7 +164,7 @@ async def serve_inference(
         presence.forget()
         metrics.in_flight -= 1
         metrics.answered(door, status)
-    await app.responder.inference(call.send, answer, call.headers)
+    await app.responder.inference(call.send, answer, headers)
 
 
 def check_json(content_type: bytes) -> None:

@@ -30,6 +30,15 @@ class Answer:
     content_type: tuple[bytes, bytes]
     headers: Headers = field(default_factory=list)
 
+    @classmethod
+    def of(cls, answer: bytes | Answer) -> Answer:
+        """The answer itself, or a JSON body as one."""
+        return answer if isinstance(answer, Answer) else cls([answer], JSON)
+
+    def with_headers(self, headers: Headers) -> Answer:
+        """The same with more headers."""
+        return Answer(self.pieces, self.content_type, [*self.headers, *headers])
+
 
 class Responder:
     """Writes answers. One an app; `common` headers (the revision) go on each."""
@@ -64,7 +73,7 @@ class Responder:
         await send({"type": "http.response.body", "body": b""})
 
     async def _compressed(self, answer: bytes | Answer, request_headers: Mapping[bytes, bytes]) -> bytes | Answer:
-        plain = answer if isinstance(answer, Answer) else Answer([answer], JSON)
+        plain = Answer.of(answer)
         length = sum(map(len, plain.pieces))
         if length <= self.compress_above_bytes:
             return answer

@@ -31,6 +31,7 @@ FIXED = {
     "/v2/health/live": Match("live", GET),
     "/v2/health/ready": Match("ready", GET),
     "/v2/models": Match("v2.models", GET),
+    "/v2/repository/index": Match("v2.index", POST),
 }
 
 
@@ -42,6 +43,9 @@ def match(path: str) -> Match | None:
         return fixed
     if path.startswith("/v2/models/"):
         return _v2_model(path[len("/v2/models/") :].split("/"))
+    if path.startswith("/v2/repository/models/"):
+        name, _, verb = path[len("/v2/repository/models/") :].partition("/")
+        return Match(f"v2.{verb}", POST, name) if name and verb in ("load", "unload") else None
     if path.startswith("/v1/models/"):
         return _v1_model(path[len("/v1/models/") :])
     return None

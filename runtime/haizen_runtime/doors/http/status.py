@@ -12,7 +12,7 @@ from haizen_runtime.protocol.errors import ModelNotReady
 if TYPE_CHECKING:
     from haizen_runtime.doors.http.app import Call, Endpoint, HttpApp
 
-EXTENSIONS: list[str] = ["model_metadata", "parameters", "sequence", "binary_tensor_data"]
+EXTENSIONS: list[str] = ["model_metadata", "model_repository", "parameters", "sequence", "binary_tensor_data"]
 """What `GET /v2` says this server adds to the bare protocol."""
 
 

@@ -1,0 +1,87 @@
+"""The model repository extension over REST: which models there are, loading and unloading one of them.
+
+Its models are those that the process was started with. A name stands for all versions of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from haizen_runtime.protocol.errors import InvalidInput, StartError
+
+if TYPE_CHECKING:
+    from haizen_runtime.doors.http.app import Call, Endpoint, HttpApp
+    from haizen_runtime.engine.dataplane import DataPlane
+    from haizen_runtime.engine.model import Model
+
+KNOWN: Final = frozenset({"unload_dependents"})
+"""Parameters of loading and unloading that change nothing here: no model depends on another."""
+
+
+def repository_endpoints(app: HttpApp) -> dict[str, Endpoint]:
+    """Endpoint names to endpoints."""
+    plane, responder = app.plane, app.responder
+
+    async def body_of(call: Call) -> Mapping[str, Any]:
+        from haizen_runtime.protocol.json_body import parse_object
+
+        body = await app.bodies.read(call.receive, call.headers)
+        payload = parse_object(body) if body.strip() else {}
+        parameters = payload.get("parameters") or {}
+        unknown = next((name for name in parameters if name not in KNOWN), None) if type(parameters) is dict else "?"
+        if unknown is not None:
+            raise InvalidInput(
+                f"The parameter {unknown[:80]} is not supported: models come from the server's own files."
+            )
+        return payload
+
+    async def answer(call: Call, payload: object) -> None:
+        import orjson
+
+        await responder.json(call.send, 200, orjson.dumps(payload), call.headers)
+
+    async def index(call: Call) -> None:
+        only_ready = (await body_of(call)).get("ready", False)
+        if type(only_ready) is not bool:
+            raise InvalidInput("Invalid value for 'ready': expected a boolean.")
+        await answer(call, [described(model) for model in plane.registry if model.ready or not only_ready])
+
+    async def load(call: Call) -> None:
+        await body_of(call)
+        for version in plane.registry.versions(call.match.model):
+            await load_model(plane, plane.model(call.match.model, version))
+        await answer(call, {"name": call.match.model, "load": True})
+
+    async def unload(call: Call) -> None:
+        await body_of(call)
+        for version in plane.registry.versions(call.match.model):
+            await unload_model(plane, plane.model(call.match.model, version))
+        await answer(call, {"name": call.match.model, "unload": True})
+
+    return {"v2.index": index, "v2.load": load, "v2.unload": unload}
+
+
+def described(model: Model) -> dict[str, str]:
+    """A line of the index (Triton's form)."""
+    reason = model.error.message if model.error is not None else "unloaded" if model.withdrawn else ""
+    return {"name": model.name, "version": model.version, "state": model.state.value, "reason": reason}
+
+
+async def load_model(plane: DataPlane, model: Model) -> None:
+    """Load a model that is not loaded. Raises ModelNotReady when it cannot be, or is on its way already."""
+    if not model.ready and (model.failed or model.withdrawn):
+        try:
+            await plane.load(model)
+        except StartError:
+            raise model.not_ready() from None
+    if not model.ready:
+        raise model.not_ready()
+
+
+async def unload_model(plane: DataPlane, model: Model) -> None:
+    """Answer what a model has taken, then let go of it. Raises ModelNotReady while it is on its way."""
+    if model.ready:
+        await plane.unload(model)
+    if not model.withdrawn or model.ready:
+        raise model.not_ready()
