@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from typing import Any
 
 from e2e import digits
 from e2e.context import Context
@@ -51,13 +52,7 @@ def drift(context: Context) -> None:
         "a new Knative Service",
         lambda: (found := context.knative_service(NAME)) and found["metadata"]["uid"] != old_uid,
     )
-    ready = context.wait_ready(NAME)
-    status = ready["status"]["components"]["predictor"]
-    # 100 %: one target, or KServe's form for a percent without an older revision (docs/design/0003).
-    shares = Counter[str]()
-    for entry in status["traffic"]:
-        shares[entry["revisionName"]] += entry.get("percent") or 0
-    assert shares == {status["latestReadyRevision"]: 100}, f"after the deletion: {status}"
+    status = wait_for("the newest revision has 100 %", lambda: whole(context), 240, explain=lambda: context.get(NAME))
     with context.prober(NAME, f"/v1/models/{NAME}:predict", digits.one_digit()) as prober, prober.phase("back"):
         prober.wait_for(100, "back")
     assert set(prober.revisions("back")) == {status["latestReadyRevision"]}, prober.revisions("back")
@@ -75,6 +70,19 @@ def traffic(context: Context) -> list[dict[str, object]]:
     """Return the split that the Knative Service asks for."""
     found: list[dict[str, object]] = ((context.knative_service(NAME) or {}).get("spec") or {}).get("traffic") or []
     return found
+
+
+def whole(context: Context) -> dict[str, Any] | None:
+    """Return the predictor's status once it is Ready and its newest revision has all shares.
+
+    That is one target, or KServe's form for a percent without an older revision (docs/design/0003). Right after the
+    deletion the status is still the one from before.
+    """
+    status: dict[str, Any] = context.wait_ready(NAME)["status"]["components"]["predictor"]
+    shares = Counter[str]()
+    for entry in status["traffic"]:
+        shares[entry["revisionName"]] += entry.get("percent") or 0
+    return status if shares == {status["latestReadyRevision"]: 100} else None
 
 
 def concurrency(context: Context) -> object:
