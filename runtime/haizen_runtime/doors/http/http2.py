@@ -12,7 +12,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
+import zttp
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, service_unavailable
 from uvicorn.protocols.http.zttp_h2_impl import ZttpH2Protocol
+
+from haizen_runtime.doors.http.exchange import Exchange
 
 RETIRE_AFTER_STREAMS: Final = 3072
 """Leaves the client a thousand streams to open before it has read the GOAWAY."""
@@ -23,7 +27,9 @@ ANY_STREAM: Final = 2**31 - 1
 
 
 class Http2Connection(ZttpH2Protocol):
-    """One HTTP/2 connection."""
+    """One HTTP/2 connection. Its streams are `Exchange`s, which do less than uvicorn's cycles."""
+
+    cycles: dict[int, Any]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -36,19 +42,60 @@ class Http2Connection(ZttpH2Protocol):
         outbox: Any = Outbox(transport, self.loop)
         super().connection_made(outbox)
 
-    def handle_request(self, event: Any) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell every exchange."""
+        for exchange in self.cycles.values():
+            exchange.end()
+        super().connection_lost(exc)
+
+    def handle_events(self) -> None:
+        """What zttp found in the bytes that came."""
+        next_event, cycles = self.conn.next_event, self.cycles
+        while (event := next_event()) is not zttp.NEED_DATA:
+            kind = type(event)
+            if kind is zttp.Data:
+                exchange = cycles.get(event.stream_id)  # type: ignore[union-attr]
+                if exchange is not None and exchange.feed(event.data) > HIGH_WATER_LIMIT:  # type: ignore[union-attr]
+                    self.flow.pause_reading()
+            elif kind is zttp.EndOfMessage:
+                exchange = cycles.get(event.stream_id)  # type: ignore[union-attr]
+                if exchange is not None:
+                    exchange.feed_end()
+            elif kind is zttp.Request:
+                self.handle_request(event)  # type: ignore[arg-type]
+            elif kind is zttp.RstStream:
+                self.handle_rst_stream(event)  # type: ignore[arg-type]
+            elif kind is zttp.GoAway:
+                self.shutdown_requested = True
+                if not cycles:
+                    self._close_connection()
+
+    def handle_request(self, event: zttp.Request) -> None:
         """Start a stream's request, and retire the connection in time."""
         self._streams += 1
         if self._streams >= RETIRE_AFTER_STREAMS:
             self.retire()
-        super().handle_request(event)
+        exchange = Exchange(self, event)
+        self.cycles[event.stream_id] = exchange
+        app = service_unavailable if self.shutdown_requested else self.app
+        task = self.loop.create_task(exchange.run(app))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
-    def handle_rst_stream(self, event: Any) -> None:
+    def handle_rst_stream(self, event: zttp.RstStream) -> None:
         """End a stream that was reset, and retire the connection in time."""
         self._resets += 1
         if self._resets >= RETIRE_AFTER_RESETS:
             self.retire()
-        super().handle_rst_stream(event)
+        exchange = self.cycles.pop(event.stream_id, None)
+        if exchange is not None:
+            exchange.end()
+            self.on_stream_closed()
+
+    def resume_reading_if_idle(self) -> None:
+        """Read on once no exchange holds too much."""
+        if self.flow.read_paused and all(each.held <= HIGH_WATER_LIMIT for each in self.cycles.values()):
+            self.flow.resume_reading()
 
     def retire(self) -> None:
         """Ask the client to go on with another connection; what is under way or still comes is answered."""
@@ -61,7 +108,7 @@ class Http2Connection(ZttpH2Protocol):
 class Outbox:
     """A transport that gathers what is written in one turn of the event loop.
 
-    uvicorn writes after each ASGI message, and a gRPC answer has three; the answers of a batch leave together, too.
+    A gRPC answer is written in parts, and the answers of a batch leave together.
     """
 
     __slots__ = ("_chunks", "_loop", "_transport", "get_extra_info", "is_closing", "pause_reading", "resume_reading")
