@@ -4,7 +4,8 @@ zttp bounds what one connection may do in its whole life (its defence against ra
 streams and 256 resets, after which it sends GOAWAY with ENHANCE_YOUR_CALM and every call under way fails. No setting
 changes that (zttp 0.0.35, `max_streams` and `max_stream_resets` in its HTTP/2 connection). So a connection is retired
 long before: GOAWAY with NO_ERROR and the highest stream id, which tells the client to open its next streams on
-another connection while those under way here are answered (RFC 9113, 6.8). gRPC's client does so without failing a call.
+another connection while those under way here are answered (RFC 9113, 6.8). gRPC's clients
+do so without failing a call.
 """
 
 from __future__ import annotations
