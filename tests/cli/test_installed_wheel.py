@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
 import zipfile
 from collections.abc import Mapping
 from importlib import metadata
@@ -112,4 +113,7 @@ def test_run(installed: Mapping[str, str], models: Path, tmp_path: Path) -> None
     with LocalRun(file, cache=tmp_path / "cache", environment=installed) as run:
         status, _, answer = run.wait_served().ask("/v1/models/digits:predict", {"instances": list(digit_rows(2))})
         assert (status, len(answer["predictions"])) == (200, 2), json.dumps(answer)
+        request = urllib.request.Request(run.gateway, headers={"Accept": "text/html"})
+        with urllib.request.urlopen(request, timeout=60) as page:
+            assert "default/digits" in page.read().decode()
         assert run.interrupt() == 0

@@ -12,6 +12,7 @@ from typing import Any
 
 import zttp
 
+from haizen_cli.run import page
 from haizen_cli.run.routing import RouteTable, ServiceKey, Share, choose
 from haizen_cli.run.upstream import HOP_BY_HOP, Upstream, UpstreamConnection, UpstreamError
 
@@ -48,6 +49,16 @@ class Backend:
         self._tags = dict(tags or {})
         self._changed.set()
         self._changed = asyncio.Event()
+
+    @property
+    def shares(self) -> tuple[Share, ...]:
+        """The percentages of the traffic."""
+        return self._shares
+
+    @property
+    def ready(self) -> frozenset[str]:
+        """The revisions that have a process which is ready."""
+        return frozenset(self._upstreams)
 
     def pick(self, draw: float, tag: str | None) -> Upstream | None:
         """Choose the revision for one request and count it in; None when none is ready."""
@@ -97,6 +108,9 @@ class Gateway:
         if scope["type"] != "http":
             return
         host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
+        if page.wants_page(scope["method"], scope["path"], scope["headers"]):
+            await _send_whole(send, 200, b"text/html; charset=utf-8", self._page(host).encode())
+            return
         match = self._table.resolve(host, scope["raw_path"].decode("latin-1"))
         if match is None:
             await _answer(send, 404, self._no_route(host, scope["path"]))
@@ -126,6 +140,15 @@ class Gateway:
             finally:
                 upstream.end()
             return
+
+    def _page(self, host: str) -> str:
+        only_one = len(self._backends) == 1
+        return page.render(
+            [
+                page.shown(key, backend.shares, backend.ready, gateway=f"http://{host}", only_one=only_one)
+                for key, backend in sorted(self._backends.items())
+            ]
+        )
 
     def _no_route(self, host: str, path: str) -> str:
         if not self._backends:
@@ -243,9 +266,13 @@ def _request_headers(headers: Sequence[tuple[bytes, bytes]], length: int, more: 
 
 async def _answer(send: Send, status: int, message: str, retry_after: int | None = None) -> None:
     """Answer for the gateway itself, in the error shape of the runtime: ``{"error": ...}``."""
-    body = json.dumps({"error": message}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode("ascii"))]
-    if retry_after is not None:
-        headers.append((b"retry-after", str(retry_after).encode("ascii")))
+    extra = [] if retry_after is None else [(b"retry-after", str(retry_after).encode("ascii"))]
+    await _send_whole(send, status, b"application/json", json.dumps({"error": message}).encode(), extra)
+
+
+async def _send_whole(
+    send: Send, status: int, content_type: bytes, body: bytes, extra: Sequence[tuple[bytes, bytes]] = ()
+) -> None:
+    headers = [(b"content-type", content_type), (b"content-length", str(len(body)).encode("ascii")), *extra]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
