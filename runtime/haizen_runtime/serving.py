@@ -43,6 +43,8 @@ async def _serve(settings: Settings, models: Sequence[Model], listener: socket.s
             os.environ.get("K_REVISION") or None,
             settings.enable_docs_url,
             settings.compress_above_bytes,
+            settings.health_route,
+            settings.predict_route,
             EventSettings.from_environment(os.environ),
         ),
     )

@@ -29,6 +29,15 @@ ALIASES: Final = {
     "nthread": "threads",  # KServe's xgboost and lightgbm servers
 }
 
+ENV_ALIASES: Final = {
+    "STORAGE_URI": "storage_uri",  # KServe's
+    "AIP_STORAGE_URI": "storage_uri",  # these are Vertex AI's
+    "AIP_HTTP_PORT": "http_port",
+    "AIP_HEALTH_ROUTE": "health_route",
+    "AIP_PREDICT_ROUTE": "predict_route",
+}
+"""Variables of platforms; our own are before them, and the first of two for the same setting wins."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -48,6 +57,10 @@ class Settings:
     """The address to listen on."""
     http_port: int = 8080
     """The port for HTTP/1.1 and h2c; 0 takes a free one."""
+    health_route: str = ""
+    """A further path that answers 200 when ready, beside /v2/health/ready; Vertex AI's AIP_HEALTH_ROUTE sets it."""
+    predict_route: str = ""
+    """A further path for predictions, v1's or v2's by their form; Vertex AI's AIP_PREDICT_ROUTE sets it."""
     threads: int = 0
     """Threads that one inference may use; 0 leaves it to the library."""
     device: str = "auto"
@@ -102,8 +115,9 @@ class Settings:
             text = environment.get(ENV_PREFIX + name.upper())
             if text is not None:
                 values[name] = _convert(text, kind, ENV_PREFIX + name.upper())
-        if "storage_uri" not in values and environment.get("STORAGE_URI"):
-            values["storage_uri"] = environment["STORAGE_URI"]
+        for variable, name in ENV_ALIASES.items():
+            if name not in values and environment.get(variable):
+                values[name] = _convert(environment[variable], kinds[name], variable)
         warnings = []
         for name, value, shown in _pairs(arguments, kinds):
             if name in KSERVE_ONLY:
@@ -122,6 +136,10 @@ class Settings:
             _in_range(f"--{name}", getattr(self, name), 0, 2**62)
         for name in ("read_timeout_seconds", "header_timeout_seconds"):
             _in_range(f"--{name}", getattr(self, name), 0.001, 2**62)
+        for name in ("health_route", "predict_route"):
+            route = getattr(self, name)
+            if route and not route.startswith("/"):
+                raise InvalidConfiguration(f'--{name}="{route[:80]}" must be a path that begins with /.')
         _one_of("--batch_place", self.batch_place, ("auto", "loop", "thread"))
         _one_of("--device", self.device, ("auto", "cpu", "cuda", "tensorrt"))
         _one_of("--log_level", self.log_level, ("debug", "info", "warning", "error"))

@@ -21,6 +21,7 @@ log = logging.getLogger("haizen_runtime")
 
 FIRST_REQUEST: Final = (
     "haizen_runtime.doors.http.inference",
+    "haizen_runtime.doors.http.invocations",
     "haizen_runtime.engine.batches",
     "haizen_runtime.engine.warmup",
     "haizen_runtime.scheduling.scheduler",

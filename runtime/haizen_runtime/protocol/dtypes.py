@@ -112,6 +112,8 @@ def _bytes_array(data: list[Any], where: str) -> Array:
         raise InvalidInput(f"{where}: the nested lists of data are not of equal length.") from error
     flat = array.ravel()
     for index, value in enumerate(flat):
+        if type(value) is bytes:  # a binary value that a door has decoded: JSON itself has none
+            continue
         if type(value) is not str:
             raise InvalidInput(f"{where}: BYTES data must be strings, found {_shown(value)}.")
         flat[index] = value.encode()

@@ -12,18 +12,31 @@ from haizen_runtime.protocol.dtypes import NUMPY_OF, array_from_json, datatype_o
 from haizen_runtime.protocol.errors import InvalidInput
 from haizen_runtime.protocol.json_body import parse_object
 from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse, ModelMetadata, Tensor
+from haizen_runtime.protocol.tf_json import binary_values, is_binary_output, with_binary_values
 from haizen_runtime.protocol.v2_json import json_values
 
 
 def decode_request(body: bytes | bytearray | memoryview, model: str, metadata: ModelMetadata) -> InferenceRequest:
-    """Read a predict request. v1 carries no datatypes: the model's own are used, else what the values are.
+    """Read a predict request. Raises InvalidInput."""
+    return request_from(open_body(body), model, metadata)
 
-    KServe's rule: `instances` is a list of rows, or of objects; `inputs` is taken as the same thing.
-    Objects name the model's inputs (ONNX) or its columns (sklearn and the like).
-    """
+
+def open_body(body: bytes | bytearray | memoryview) -> dict[str, Any]:
+    """The object in a body, with its binary values as bytes (TF Serving's `{"b64": ...}`). Raises InvalidInput."""
     payload = parse_object(body)
     if "instances" not in payload and "specversion" in payload:
         payload = data_of(payload)
+    if b'"b64"' in bytes(body):
+        payload = with_binary_values(payload)
+    return payload
+
+
+def request_from(payload: dict[str, Any], model: str, metadata: ModelMetadata) -> InferenceRequest:
+    """A request from rows. v1 carries no datatypes: the model's own are used, else what the values are.
+
+    KServe's rule: `instances` is a list of rows, or of objects; `inputs` is taken as the same thing.
+    Objects name the model's inputs (ONNX) or its columns (sklearn and the like). Raises InvalidInput.
+    """
     key = "instances" if "instances" in payload else "inputs"
     if key not in payload:
         raise InvalidInput('Expected the body to have "instances", a list.')
@@ -33,26 +46,70 @@ def decode_request(body: bytes | bytearray | memoryview, model: str, metadata: M
     if not instances:
         raise InvalidInput(f'Expected "{key}" to have at least one item.')
     if type(instances[0]) is dict:
-        return InferenceRequest(model, _columns(instances, key, metadata))
+        return _request(model, _columns(instances, key, metadata), payload)
+    return _request(model, [_only_input(instances, key, metadata)], payload)
+
+
+def request_from_columns(payload: dict[str, Any], model: str, metadata: ModelMetadata) -> InferenceRequest:
+    """A request from whole tensors (TF Serving's `inputs`). Raises InvalidInput."""
+    inputs = payload.get("inputs")
+    if type(inputs) is not dict:
+        if type(inputs) is not list or not inputs:
+            raise InvalidInput('Expected the body to have "instances" or "inputs", a list with at least one item.')
+        return _request(model, [_only_input(inputs, "inputs", metadata)], payload)
+    known = {tensor.name: tensor.datatype for tensor in metadata.inputs}
+    tensors = []
+    for name, values in inputs.items():
+        where = f'"inputs" name "{name[:80]}"'
+        if type(values) is not list:
+            raise InvalidInput(f"{where}: expected a list, the whole tensor.")
+        tensors.append(_tensor(values, name, None if metadata.any_datatype else known.get(name), where))
+    if not tensors:
+        raise InvalidInput('Expected "inputs" to have at least one tensor.')
+    return _request(model, tensors, payload)
+
+
+def encode_response(response: InferenceResponse) -> bytes:
+    """Write an answer: one output gives a list of its rows, several give a list of objects (TF Serving's rule)."""
+    outputs = output_values(response)
+    predictions: Any
+    if len(outputs) == 1:
+        predictions = outputs[0][1]
+    else:
+        names = [name for name, _ in outputs]
+        rows = [value.tolist() if isinstance(value, np.ndarray) else value for _, value in outputs]
+        predictions = [dict(zip(names, row, strict=True)) for row in zip(*rows, strict=True)]
+    return orjson.dumps({"predictions": predictions}, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def output_values(response: InferenceResponse) -> list[tuple[str, Any]]:
+    """Each output's name and values, as orjson writes them."""
+    return [
+        (
+            tensor.name,
+            binary_values(tensor.data) if is_binary_output(tensor) else json_values(tensor.data, tensor.datatype),
+        )
+        for tensor in response.outputs
+    ]
+
+
+def _request(model: str, inputs: list[Tensor], payload: dict[str, Any]) -> InferenceRequest:
+    request = InferenceRequest(model, inputs)
+    parameters = payload.get("parameters")
+    if type(parameters) is dict:  # Vertex AI's; it may be any JSON, and what is no scalar means nothing here
+        request.parameters = {
+            name: value for name, value in parameters.items() if isinstance(value, (str, int, float, bool))
+        }
+    return request
+
+
+def _only_input(values: list[Any], key: str, metadata: ModelMetadata) -> Tensor:
     if len(metadata.inputs) > 1:
         names = ", ".join(tensor.name for tensor in metadata.inputs)
         raise InvalidInput(f'This model has several inputs: each item of "{key}" must be an object with {names}.')
     expected = metadata.inputs[0]
     datatype = None if metadata.any_datatype and expected.datatype != "BYTES" else expected.datatype
-    return InferenceRequest(model, [_tensor(instances, expected.name, datatype, f'"{key}"')])
-
-
-def encode_response(response: InferenceResponse) -> bytes:
-    """Write an answer: one output gives a list of its rows, several give a list of objects (TF Serving's rule)."""
-    outputs = [json_values(tensor.data, tensor.datatype) for tensor in response.outputs]
-    predictions: Any
-    if len(outputs) == 1:
-        predictions = outputs[0]
-    else:
-        names = [tensor.name for tensor in response.outputs]
-        rows = [value.tolist() if isinstance(value, np.ndarray) else value for value in outputs]
-        predictions = [dict(zip(names, row, strict=True)) for row in zip(*rows, strict=True)]
-    return orjson.dumps({"predictions": predictions}, option=orjson.OPT_SERIALIZE_NUMPY)
+    return _tensor(values, expected.name, datatype, f'"{key}"')
 
 
 def _columns(instances: list[Any], key: str, metadata: ModelMetadata) -> list[Tensor]:

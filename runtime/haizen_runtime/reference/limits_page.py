@@ -76,7 +76,10 @@ def _requests() -> list[tuple[str, str, str, str]]:
         ("Elements that a shape may promise", f"2^{shapes.MAX_ELEMENTS.bit_length() - 1}", "400",
          "No product of dimensions may overflow or allocate."),
         ("A number that its datatype cannot hold", "the datatype's range", "400", "It would wrap without a word."),
-        ("A content type", "JSON, or none, or curl's default", "415", "KServe's servers read the same."),
+        ("A content type", "JSON, a CloudEvent, or none, or curl's default; v2: also octets; /invocations: also CSV",
+         "415", "KServe's servers read the same; SageMaker's send CSV."),
+        ("JSON and binary tensors of a request", "together exactly its body", "400", "No byte is guessed about."),
+        ("Attributes of a CloudEvent", "64", "400", "They may come back as headers."),
         ("A content encoding", "gzip, deflate or none", "415", "What clients send."),
         ("A request ID that comes back", f"{responses.MAX_REQUEST_ID_BYTES} bytes", "left out", "Headers of answers."),
     ]  # fmt: skip

@@ -18,6 +18,8 @@ UNITS: Final = (
 
 OTHERS: Final = (
     ("STORAGE_URI", "The same as `--storage_uri`."),
+    ("AIP_STORAGE_URI, AIP_HTTP_PORT, AIP_HEALTH_ROUTE, AIP_PREDICT_ROUTE",
+     "Vertex AI's: `--storage_uri`, `--http_port`, `--health_route`, `--predict_route`."),
     ("HAIZEN_STORAGE_URIS", 'Several sources: a JSON list of `{"uri": ..., "mountPath": ...}`.'),
     ("STORAGE_CONFIG, STORAGE_OVERRIDE_CONFIG", "KServe's `storage:` section: place and credentials as JSON objects."),
     ("STORAGE_ALLOW_PATTERNS, STORAGE_IGNORE_PATTERNS", "Which files of a source are fetched, as shell patterns."),

@@ -55,7 +55,12 @@ JSON = {"content-type": "application/json"}
         pytest.param("GET", "/v2/health/ready", 200, {"ready": True}, id="ready"),
         pytest.param("HEAD", "/v2/health/ready", 200, None, id="head"),
         pytest.param("GET", "/v1/models", 200, {"models": ["iris"]}, id="v1-list"),
-        pytest.param("GET", "/v1/models/iris", 200, {"name": "iris", "ready": True}, id="v1-model"),
+        pytest.param(
+            "GET", "/v1/models/iris", 200,
+            {"name": "iris", "ready": True, "model_version_status": [
+                {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}]},
+            id="v1-model",
+        ),
         pytest.param("GET", "/v2/models", 200, {"models": ["iris"]}, id="v2-list"),
         pytest.param("GET", "/v2/models/iris/ready", 200, {"name": "iris", "ready": True}, id="v2-ready"),
         pytest.param("GET", "/v2/models/iris/versions/1/ready", 200, {"name": "iris", "ready": True}, id="v2-version"),

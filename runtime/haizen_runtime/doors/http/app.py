@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from haizen_runtime.doors.http.body import BodyReader, Receive
 from haizen_runtime.doors.http.responses import Responder, Send
-from haizen_runtime.doors.http.routing import Match, match
+from haizen_runtime.doors.http.routing import GET, POST, Match, match
 from haizen_runtime.engine.dataplane import DataPlane
 from haizen_runtime.protocol.errors import MethodNotAllowed, RequestError, RouteNotFound
 from haizen_runtime.protocol.event_settings import EventSettings
@@ -46,6 +46,10 @@ class HttpSettings:
     """Whether /docs and /openapi.json answer."""
     compress_above_bytes: int = 0
     """Answers of more bytes are compressed for clients that accept it; 0: none is."""
+    health_route: str = ""
+    """A further path that tells readiness (Vertex AI's)."""
+    predict_route: str = ""
+    """A further path for predictions (Vertex AI's)."""
     events: EventSettings = field(default_factory=EventSettings)
     """How CloudEvents are answered."""
 
@@ -84,6 +88,12 @@ class HttpApp:
         )
         self.bodies = BodyReader(settings.max_body_bytes, settings.read_timeout_seconds, self.loop)
         self.endpoints: dict[str, Endpoint] = {}
+        self.routes: dict[str, Match] = {}
+        """Paths that only this process has; they are before all others."""
+        if settings.predict_route:
+            self.routes[settings.predict_route] = Match("vertex.predict", POST)
+        if settings.health_route:
+            self.routes[settings.health_route] = Match("ready", GET)
         self.last_request = 0.0
         """When the last request that was no probe came (monotonic seconds); 0 for never."""
         self.in_flight = 0
@@ -122,9 +132,10 @@ class HttpApp:
             if content_type is not None and content_type.startswith(GRPC):
                 await self.grpc(scope, receive, send, headers)
                 return
-            found = match(scope["path"])
+            path = scope["path"]
+            found = self.routes.get(path) or match(path)
             if found is None:
-                raise RouteNotFound(f"No such path: {scope['path'][:200]}")
+                raise RouteNotFound(f"No such path: {path[:200]}")
             method = scope["method"]
             if method not in found.methods:
                 raise MethodNotAllowed(method, ", ".join(found.methods))

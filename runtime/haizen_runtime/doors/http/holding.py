@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from haizen_runtime.doors.http.body import Receive, length_too_large
+from haizen_runtime.doors.http.targets import target_model
 from haizen_runtime.doors.http.timeouts import TIMEOUT_HEADER, deadline_of
 from haizen_runtime.protocol.errors import ClientGone, PayloadTooLarge, QueueFull, RequestError
 
@@ -81,7 +82,7 @@ def holding_endpoints(app: HttpApp) -> dict[str, Endpoint]:
     held = HeldBytes(BODIES * app.settings.max_body_bytes)
 
     async def predict(call: Call) -> None:
-        model = app.plane.model(call.match.model, call.match.version)
+        model = target_model(app.plane, call)
         early = EarlyBody(call.receive, app.settings.max_body_bytes, held)
         try:
             try:
@@ -96,7 +97,7 @@ def holding_endpoints(app: HttpApp) -> dict[str, Endpoint]:
         finally:
             early.release()
 
-    return {"v1.predict": predict, "v2.infer": predict}
+    return dict.fromkeys(("v1.predict", "v2.infer", "sagemaker.invoke", "vertex.predict"), predict)
 
 
 async def _wait(app: HttpApp, call: Call, model: Model, early: EarlyBody) -> Call:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from time import perf_counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from haizen_runtime.doors.http.body import Receive
 from haizen_runtime.doors.http.events import EventCodec, is_event
 from haizen_runtime.doors.http.responses import OCTETS, Answer
 from haizen_runtime.doors.http.timeouts import TIMEOUT_HEADER, deadline_of
-from haizen_runtime.protocol import v1_json, v2_binary, v2_json
+from haizen_runtime.protocol import tf_json, v1_json, v2_binary, v2_json
 from haizen_runtime.protocol.errors import InvalidInput, RequestError, UnsupportedMedia
 from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse
 
@@ -53,12 +53,12 @@ Check = Callable[[bytes], None]
 
 def inference_endpoints(app: HttpApp) -> dict[str, Endpoint]:
     """Endpoint names to endpoints."""
+    from haizen_runtime.doors.http.invocations import invocations
 
     async def v1_predict(call: Call) -> None:
-        model = app.plane.model(call.match.model)
-        await serve_inference(
-            app, call, model, "v1", lambda body: v1_json.decode_request(body, model.name, model.metadata), encode_v1
-        )
+        model = app.plane.model(call.match.model, call.match.version)
+        codec = V1Codec(model, call.match.version)
+        await serve_inference(app, call, model, "v1", codec.decode, codec.encode)
 
     async def v2_infer(call: Call) -> None:
         model = app.plane.model(call.match.model, call.match.version)
@@ -76,7 +76,8 @@ def inference_endpoints(app: HttpApp) -> dict[str, Endpoint]:
             check_json_or_octets, max(length, 0),
         )  # fmt: skip
 
-    return {"v1.predict": v1_predict, "v2.infer": v2_infer}
+    invoke = invocations(app)
+    return {"v1.predict": v1_predict, "v2.infer": v2_infer, "sagemaker.invoke": invoke, "vertex.predict": invoke}
 
 
 def length_of(header: bytes) -> int:
@@ -84,9 +85,37 @@ def length_of(header: bytes) -> int:
     return int(header) if header.isdigit() and len(header) < 20 else -1
 
 
-def encode_v1(response: InferenceResponse, request: InferenceRequest) -> bytes:
-    """An answer as v1 JSON."""
-    return v1_json.encode_response(response)
+class V1Codec:
+    """One request of KServe's v1 or TF Serving's predict, and the answer in the form of the request."""
+
+    __slots__ = ("_columnar", "_model", "_version")
+
+    def __init__(self, model: Model, version: str | None = None) -> None:
+        self._model = model
+        self._version = version
+        self._columnar = False
+
+    def decode(self, body: bytes | memoryview) -> InferenceRequest:
+        """From a body."""
+        return self.read(v1_json.open_body(body))
+
+    def read(self, payload: dict[str, Any]) -> InferenceRequest:
+        """From the object in a body."""
+        model = self._model
+        tf_json.check_signature(payload)
+        if "instances" not in payload and tf_json.is_columnar(payload, self._version is not None):
+            self._columnar = True
+            request = v1_json.request_from_columns(payload, model.name, model.metadata)
+        else:
+            request = v1_json.request_from(payload, model.name, model.metadata)
+        request.version = self._version
+        return request
+
+    def encode(self, response: InferenceResponse, request: InferenceRequest) -> bytes:
+        """To a body."""
+        if self._columnar:
+            return tf_json.encode_columns(v1_json.output_values(response))
+        return v1_json.encode_response(response)
 
 
 def decode_v2(body: bytes | memoryview, model: str, version: str | None) -> InferenceRequest:

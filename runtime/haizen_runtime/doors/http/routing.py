@@ -25,6 +25,8 @@ FIXED = {
     "/healthz": Match("live", GET),
     "/docs": Match("docs", GET),
     "/openapi.json": Match("openapi", GET),
+    "/ping": Match("ready", GET),
+    "/invocations": Match("sagemaker.invoke", POST),
     "/v1/models": Match("v1.models", GET),
     "/v2": Match("v2.server", GET),
     "/v2/": Match("v2.server", GET),
@@ -52,12 +54,20 @@ def match(path: str) -> Match | None:
 
 
 def _v1_model(rest: str) -> Match | None:
-    name, colon, verb = rest.rpartition(":")
-    if colon and name and "/" not in rest:
-        return Match("v1.predict", POST, name) if verb == "predict" else None
-    if rest and "/" not in rest:
-        return Match("v1.model", GET, rest)
-    return None
+    """KServe's paths, and TF Serving's with a version."""
+    path, colon, verb = rest.rpartition(":")
+    parts = (path if colon else rest).split("/")
+    name, version = parts[0], None
+    if not name:
+        return None
+    if len(parts) >= 3 and parts[1] == "versions" and parts[2]:
+        version = parts[2]
+        del parts[1:3]
+    if len(parts) == 1:
+        if not colon:
+            return Match("v1.model", GET, name, version)
+        return Match("v1.predict", POST, name, version) if verb == "predict" else None
+    return Match("v1.metadata", GET, name, version) if not colon and parts[1:] == ["metadata"] else None
 
 
 def _v2_model(parts: list[str]) -> Match | None:

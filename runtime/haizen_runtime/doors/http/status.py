@@ -48,8 +48,23 @@ def status_endpoints(app: HttpApp) -> dict[str, Endpoint]:
         await answer(call, {"models": plane.registry.names})
 
     async def v1_model(call: Call) -> None:
-        model = plane.model(call.match.model)
-        await answer(call, {"name": model.name, "ready": model.ready}, 200 if model.ready else 503)
+        from haizen_runtime.protocol.tf_json import version_status
+
+        # KServe's answer and TF Serving's in one: their clients each read their own names.
+        name, version = call.match.model, call.match.version
+        model = plane.model(name, version)
+        asked = [plane.model(name, each) for each in plane.registry.versions(name) if version in (None, each)]
+        statuses = [
+            version_status(each.version, each.state.value, each.error.message if each.error else "") for each in asked
+        ]
+        payload = {"name": name, "ready": model.ready, "model_version_status": statuses}
+        await answer(call, payload, 200 if model.ready else 503)
+
+    async def v1_metadata(call: Call) -> None:
+        from haizen_runtime.protocol.tf_json import model_metadata
+
+        model = plane.model(call.match.model, call.match.version)
+        await answer(call, model_metadata(model.name, model.version, model.metadata))
 
     async def v2_server(call: Call) -> None:
         from haizen_runtime import __version__
@@ -87,6 +102,7 @@ def status_endpoints(app: HttpApp) -> dict[str, Endpoint]:
         "metrics": metrics,
         "v1.models": v1_models,
         "v1.model": v1_model,
+        "v1.metadata": v1_metadata,
         "v2.server": v2_server,
         "v2.models": v2_models,
         "v2.model": v2_model,
