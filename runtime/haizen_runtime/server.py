@@ -15,6 +15,7 @@ import uvicorn.server
 from uvicorn.config import Config
 
 from haizen_runtime.doors.http.connections import connection_class
+from haizen_runtime.doors.http.http2 import Http2Connection
 
 if TYPE_CHECKING:
     from haizen_runtime.doors.http.app import HttpApp
@@ -70,6 +71,9 @@ class Server(uvicorn.server.Server):
             os._exit(FORCED_EXIT_CODE)
         self.app.plane.draining = True
         self.app.responder.draining = True
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Http2Connection):  # gRPC's clients keep one as long as they can
+                connection.retire()
         quiet = 0.0 if number is signal.SIGINT else self.settings.drain_quiet_seconds
         log.info("%s: draining, at most %gs", number.name, self.settings.drain_timeout_seconds)
         self._drain = asyncio.ensure_future(self._drain_then_exit(quiet))

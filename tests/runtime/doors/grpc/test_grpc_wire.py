@@ -5,10 +5,13 @@ from __future__ import annotations
 import gzip
 import socket
 import struct
+import threading
+import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -202,6 +205,20 @@ def test_a_message_in_many_small_pieces(wire: Wire) -> None:
     assert wire.answers[stream.stream_id].code == 0
 
 
+def test_a_body_that_does_not_arrive(wire: Wire) -> None:
+    stream = wire.connection.send_request(
+        b"POST", INFER.encode(), b"2", [(b"host", b"x"), (b"te", b"trailers"), (b"content-type", b"application/grpc")]
+    )
+    wire.answers[stream.stream_id] = Answer()
+    stream.send_data(framed(MESSAGE)[:20])
+    wire.flush()
+    while not wire.answers[stream.stream_id].ended:
+        wire.receive()
+    answer = wire.answers[stream.stream_id]
+    assert (answer.code, b"did not arrive within 2 seconds" in answer.trailers[b"grpc-message"]) == (4, True)
+    assert wire.call(INFER, framed(MESSAGE)).code == 0
+
+
 def test_any_message_gets_a_status(iris_runtime: Any) -> None:
     wire = Wire(target_of(iris_runtime))
 
@@ -244,6 +261,31 @@ def test_many_calls_of_grpcs_client_and_none_is_lost(iris_client: Client, iris_d
 
     with ThreadPoolExecutor(in_flight) as pool:
         assert sum(pool.map(caller, range(in_flight))) == calls
+
+
+def test_no_call_is_lost_when_the_process_ends(iris_dir: Path, start_runtime: Callable[..., Any]) -> None:
+    runtime = start_runtime("--model_name=iris", f"--model_dir={iris_dir}", "--allow-code", "--drain_quiet_seconds=1")
+    runtime.wait_ready()
+    client = Client(target_of(runtime))
+    method = client.channel.unary_unary(INFER, PB.ModelInferRequest.SerializeToString, PB.ModelInferResponse.FromString)
+    stop = threading.Event()
+
+    def caller(_: int) -> int:
+        count = 0
+        while not stop.is_set():
+            method(infer_request("iris", "FP64", ROW), timeout=60)
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(8) as pool:
+        calls = [pool.submit(caller, index) for index in range(8)]
+        time.sleep(1)
+        runtime.terminate()
+        time.sleep(1)
+        stop.set()
+        assert all(call.result() for call in calls), "each call was answered, before the signal and after it"
+    client.channel.close()
+    assert runtime.wait_exit() == 0
 
 
 def test_many_cancelled_calls_take_none_of_the_others_along(iris_client: Client) -> None:
