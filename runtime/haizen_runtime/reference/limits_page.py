@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from haizen_runtime.backends import files
-from haizen_runtime.doors.http import holding, responses
-from haizen_runtime.protocol import json_body, shapes
+from haizen_runtime.doors.grpc import framing, metadata
+from haizen_runtime.doors.grpc.inference import STREAM_CONCURRENCY
+from haizen_runtime.doors.http import holding, http2, responses
+from haizen_runtime.protocol import errors, json_body, shapes
 from haizen_runtime.reference.markdown import size, table
 from haizen_runtime.settings import Settings
 from haizen_runtime.storage import archives, paths, source_hf
@@ -30,6 +32,14 @@ def limits_page() -> str:
         *table(HEADS, _requests()),
         "",
         "Every 503 for want of room or readiness carries `Retry-After: 1`.",
+        "",
+        "## gRPC",
+        "",
+        "The limits above hold for gRPC as well. An HTTP status there is a gRPC status here:",
+        "",
+        *table(("HTTP", "gRPC"), _statuses()),
+        "",
+        *table(HEADS, _grpc()),
         "",
         "## Models",
         "",
@@ -82,6 +92,36 @@ def _requests() -> list[tuple[str, str, str, str]]:
         ("Attributes of a CloudEvent", "64", "400", "They may come back as headers."),
         ("A content encoding", "gzip, deflate or none", "415", "What clients send."),
         ("A request ID that comes back", f"{responses.MAX_REQUEST_ID_BYTES} bytes", "left out", "Headers of answers."),
+    ]  # fmt: skip
+
+
+def _statuses() -> list[tuple[str, str]]:
+    """Each status of an error that a request can get, as both doors say it."""
+    found: dict[int, set[str]] = {}
+    for error in _descendants(errors.RequestError):
+        found.setdefault(error.status, set()).add(error.grpc_status.name)
+    return [(str(status), ", ".join(sorted(names))) for status, names in sorted(found.items())]
+
+
+def _descendants(kind: type[errors.RequestError]) -> list[type[errors.RequestError]]:
+    return [kind, *(each for child in kind.__subclasses__() for each in _descendants(child))]
+
+
+def _grpc() -> list[tuple[str, str, str, str]]:
+    return [
+        ("What is no gRPC frame or no protobuf message", "the wire formats' own", "INTERNAL",
+         "gRPC's own servers answer the same."),
+        ("`grpc-encoding`", ", ".join(name.decode() for name in framing.ENCODINGS), "UNIMPLEMENTED",
+         "What gRPC's clients send."),
+        ("The text of an error", f"{metadata.MAX_MESSAGE_BYTES} bytes", "shortened",
+         "Clients limit all metadata together to 8 KiB."),
+        ("Requests of one stream under way", str(STREAM_CONCURRENCY), "read later",
+         "One client must not fill the queue."),
+        ("Streams open at once on one connection", "128", "the client waits", "zttp."),
+        ("Streams of one connection in its whole life", str(http2.RETIRE_AFTER_STREAMS),
+         "GOAWAY with NO_ERROR: the next ones go to another connection", "zttp breaks connections after 4096."),
+        ("Resets of one connection in its whole life", str(http2.RETIRE_AFTER_RESETS), "the same",
+         "zttp breaks connections after 256."),
     ]  # fmt: skip
 
 

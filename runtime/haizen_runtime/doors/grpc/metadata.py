@@ -12,8 +12,8 @@ Headers = list[tuple[bytes, bytes]]
 OK: Final[Headers] = [(b"grpc-status", b"0")]
 
 _UNIT_SECONDS: Final = {b"n": 1e-9, b"u": 1e-6, b"m": 1e-3, b"S": 1.0, b"M": 60.0, b"H": 3600.0}
-_MAX_MESSAGE_CHARACTERS: Final = 2000
-"""Clients limit all metadata together to 8 KiB."""
+MAX_MESSAGE_BYTES: Final = 2000
+"""Clients limit all metadata together to 8 KiB; each byte may become three."""
 _UNPRINTABLE: Final = re.compile(rb"[^ -$&-~]")
 
 
@@ -39,7 +39,9 @@ def deadline_of(now: float, timeout: float | None, limit_seconds: float) -> floa
 
 def percent_encoded(message: str) -> bytes:
     """A grpc-message: UTF-8, with everything but printable ASCII, and the percent sign, as %XX."""
-    data = message[:_MAX_MESSAGE_CHARACTERS].encode("utf-8", "replace")
+    data = message.encode("utf-8", "replace")
+    if len(data) > MAX_MESSAGE_BYTES:
+        data = data[:MAX_MESSAGE_BYTES].decode("utf-8", "ignore").encode()
     return _UNPRINTABLE.sub(lambda match: b"%%%02X" % match[0][0], data)
 
 
