@@ -16,7 +16,7 @@ from haizen_runtime.termination import DEFAULT_LOG
 ENV_PREFIX: Final = "HAIZEN_"
 
 KSERVE_ONLY: Final = frozenset({
-    "grpc_port", "enable_grpc", "workers", "max_threads", "max_asyncio_workers",
+    "grpc_port", "enable_grpc", "max_threads", "max_asyncio_workers",
     "enable_latency_logging", "configure_logging", "log_config_file", "access_log_format", "event_loop",
     "predictor_host", "protocol", "predictor_protocol", "predictor_use_ssl", "predictor_request_timeout_seconds",
     "predictor_request_retries", "enable_predictor_health_check", "grpc_max_send_message_length",
@@ -48,11 +48,11 @@ class Settings:
     model_dir: str = "/mnt/models"
     """The directory with the model's file, or the file itself."""
     model_format: str = ""
-    """sklearn, xgboost, lightgbm or onnx; empty: told from the file's name."""
+    """sklearn, xgboost, lightgbm, onnx or python; empty: told from the file's name."""
     storage_uri: str = ""
     """Where to download the model from into model_dir before loading; the variable STORAGE_URI does the same."""
     allow_code: bool = False
-    """Load formats that can carry code (joblib, pickle)."""
+    """Load formats that can carry code (joblib, pickle, model.py)."""
     host: str = "0.0.0.0"  # noqa: S104  # a server in a container listens on all its addresses
     """The address to listen on."""
     http_port: int = 8080
@@ -67,6 +67,10 @@ class Settings:
     """auto, cpu, cuda or tensorrt; auto takes a GPU where the library and the machine have one."""
     instances: int = 0
     """Batches that may run at once on threads; 0: one per CPU where the library allows it."""
+    workers: int = 1
+    """Worker processes for Python model code, each with the whole model in it (KServe's name)."""
+    worker_timeout_seconds: float = 600.0
+    """How long Python model code may take for one call; then its process is ended and replaced. 0 for no limit."""
     max_batch_rows: int = 128
     """The most rows that run as one batch; 1 turns batching off."""
     max_batch_delay_seconds: float = 0.0
@@ -128,10 +132,10 @@ class Settings:
 
     def _checked(self) -> Settings:
         _in_range("--http_port", self.http_port, 0, 65535)
-        for name in ("max_batch_rows", "queue_limit", "max_body_bytes", "keep_alive_timeout_seconds"):
+        for name in ("workers", "max_batch_rows", "queue_limit", "max_body_bytes", "keep_alive_timeout_seconds"):
             _in_range(f"--{name}", getattr(self, name), 1, 2**62)
         for name in ("threads", "instances", "max_connections", "compress_above_bytes", "max_batch_delay_seconds",
-                     "request_timeout_seconds", "load_wait_seconds", "drain_quiet_seconds",
+                     "worker_timeout_seconds", "request_timeout_seconds", "load_wait_seconds", "drain_quiet_seconds",
                      "drain_timeout_seconds"):  # fmt: skip
             _in_range(f"--{name}", getattr(self, name), 0, 2**62)
         for name in ("read_timeout_seconds", "header_timeout_seconds"):

@@ -73,6 +73,9 @@ class ModelLoader:
             allow_code=self._settings.allow_code,
             predict_proba=self._environment.get("PREDICT_PROBA", "").lower() == "true",
             threads=self._settings.threads,
+            model_name=self._settings.model_name,
+            workers=self._settings.workers,
+            worker_timeout_seconds=self._settings.worker_timeout_seconds,
             device=self._settings.device,
         )
         return load_backend(self._directory, self._settings.model_format or None, options)

@@ -37,8 +37,8 @@ def test_reads(arguments: list[str], environment: dict[str, str], expected: dict
 
 
 def test_what_only_kserves_server_knows_is_a_warning() -> None:
-    _, warnings = Settings.parse(["--workers=2", "--enable_grpc", "--grpc_port", "8081"], {})
-    assert [warning.split()[0] for warning in warnings] == ["--workers", "--enable_grpc", "--grpc_port"]
+    _, warnings = Settings.parse(["--max_threads=2", "--enable_grpc", "--grpc_port", "8081"], {})
+    assert [warning.split()[0] for warning in warnings] == ["--max_threads", "--enable_grpc", "--grpc_port"]
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,8 @@ def find_model(directory: Path, model_format: str | None) -> tuple[Path, Format]
     if directory.is_file():
         return directory, _format_of_file(directory, formats)
     candidates = _candidates(directory, formats, MAX_DEPTH)
-    endings = ", ".join(dict.fromkeys(end for each in formats for end in (*each.extensions, *each.weak_extensions)))
     if not candidates:
-        raise ModelLoadFailed(f"No model file in {directory}: expected one file ending in {endings}.")
+        raise ModelLoadFailed(f"No model file in {directory}: expected {_expected(formats)}.")
     if len(candidates) > 1:
         listed = ", ".join(str(path.relative_to(directory)) for path in candidates[:10])
         raise ModelLoadFailed(f"{len(candidates)} model files in {directory}: {listed}; expected exactly one.")
@@ -45,6 +44,9 @@ def _candidates(directory: Path, formats: list[Format], depth: int) -> list[Path
     files = [entry for entry in entries if entry.is_file()]
     strong = {end for each in formats for end in each.extensions}
     weak = {end for each in formats for end in each.weak_extensions}
+    named = [file for file in files if any(file.name.lower() in each.names for each in formats)]
+    if named:
+        return named
     for endings in (strong, weak):
         found = [file for file in files if file.suffix.lower() in endings]
         if found:
@@ -56,10 +58,11 @@ def _candidates(directory: Path, formats: list[Format], depth: int) -> list[Path
 
 def _format_of_file(path: Path, formats: list[Format]) -> Format:
     ending = path.suffix.lower()
-    matching = [each for each in formats if ending in each.extensions or ending in each.weak_extensions]
+    matching = [each for each in formats if path.name.lower() in each.names] or [
+        each for each in formats if ending in each.extensions or ending in each.weak_extensions
+    ]
     if not matching:
-        endings = ", ".join(end for each in formats for end in (*each.extensions, *each.weak_extensions))
-        raise ModelLoadFailed(f"{path} is not a model file: expected one ending in {endings}.")
+        raise ModelLoadFailed(f"{path} is not a model file: expected {_expected(formats)}.")
     if len(matching) == 1:
         return matching[0]
     # .bst is what KServe calls the files of both; LightGBM's are text that begins with the word "tree".
@@ -67,3 +70,9 @@ def _format_of_file(path: Path, formats: list[Format]) -> Format:
         is_lightgbm = file.read(4) == b"tree"
     name = "lightgbm" if is_lightgbm else "xgboost"
     return next(each for each in matching if each.name == name)
+
+
+def _expected(formats: list[Format]) -> str:
+    endings = ", ".join(dict.fromkeys(end for each in formats for end in (*each.extensions, *each.weak_extensions)))
+    names = " or ".join(name for each in formats for name in each.names)
+    return " or ".join(part for part in (f"one file ending in {endings}" if endings else "", names) if part)

@@ -20,6 +20,8 @@ class Format:
     """The extra of this distribution that brings the library."""
     weak_extensions: tuple[str, ...] = ()
     """Endings that other files have too: looked at only when no file has one of `extensions`."""
+    names: tuple[str, ...] = ()
+    """Whole file names, lower case: such a file is the model, whatever lies beside it."""
     carries_code: bool = False
     """True when loading a file can run code that is in it."""
 
@@ -40,6 +42,10 @@ FORMATS: dict[str, Format] = {
             weak_extensions=(".txt",),
         ),
         Format("onnx", (".onnx",), "haizen_runtime.backends.onnx", "onnxruntime", "onnx"),
+        Format(
+            "python", (), "haizen_runtime.backends.python", "msgpack", "runtime", names=("model.py",),
+            carries_code=True,
+        ),
     )
 }  # fmt: skip
-"""KServe's file names for each format; lightgbm's own text ending .txt comes on top."""
+"""KServe's file names for each format; lightgbm's own text ending .txt and model.py come on top."""

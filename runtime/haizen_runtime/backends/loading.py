@@ -25,6 +25,12 @@ class LoadOptions:
     """KServe's PREDICT_PROBA: classifiers of sklearn answer probabilities instead of classes."""
     threads: int = 0
     """Threads that one inference may use; 0 leaves it to the library."""
+    model_name: str = "model"
+    """The model's name, for code that wants to know it."""
+    workers: int = 1
+    """Worker processes for Python code."""
+    worker_timeout_seconds: float = 0.0
+    """How long Python code may take for one call before its process is taken for hung; 0 for no limit."""
     device: str = "auto"
     """auto, cpu, cuda or tensorrt; auto takes a GPU where the library and the machine have one."""
 

@@ -24,6 +24,12 @@ class Backend(ABC):
     """Whether `execute` may run in several threads at once."""
     cheap: bool = False
     """Whether the model is of a listed kind whose `execute` is so short that it may run on the event loop."""
+    instances: int = 0
+    """How many calls of `execute` it can run at once, where it knows; 0: what the settings or the CPUs say."""
+    max_batch_rows: int = 0
+    """The most rows it takes as one batch; 0: what the settings say."""
+    takes_anything: bool = False
+    """Whether it takes inputs of any name, datatype and shape: nothing is known about them, so nothing is checked."""
 
     @abstractmethod
     def execute(self, inputs: Arrays, outputs: Sequence[str] | None) -> dict[str, np.ndarray[Any, Any]]:
@@ -35,6 +41,11 @@ class Backend(ABC):
     @abstractmethod
     def sample(self, rows: int) -> Arrays | None:
         """Inputs of the right shape and datatype for a warm-up, or None when nothing can be made up."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why it cannot answer any more, until that is over; None when it can."""
+        return None
 
     def close(self) -> None:
         """Let go of memory and threads."""

@@ -72,8 +72,8 @@ class Model:
 
     @property
     def ready(self) -> bool:
-        """Loaded and warmed up."""
-        return self.state is State.READY
+        """Loaded and warmed up, and its backend has no problem."""
+        return self.state is State.READY and (self._backend is None or self._backend.problem is None)
 
     @property
     def failed(self) -> bool:
@@ -133,10 +133,11 @@ class Model:
         from haizen_runtime.scheduling.threads import WorkerThreads
 
         backend, settings = self._loaded_backend(), self.scheduling
-        instances = (settings.instances or usable_cpus()) if backend.concurrent else 1
+        instances = (backend.instances or settings.instances or usable_cpus()) if backend.concurrent else 1
+        rows = min(settings.max_batch_rows, backend.max_batch_rows or settings.max_batch_rows)
         self._scheduler = BatchScheduler(
             BatchPolicy(
-                settings.max_batch_rows if backend.batchable else 1,
+                rows if backend.batchable else 1,
                 settings.max_batch_delay_seconds if backend.batchable else 0.0,
                 settings.queue_limit,
             ),
@@ -153,7 +154,7 @@ class Model:
         scheduler, backend = self._scheduler, self._backend
         if scheduler is None or backend is None or self.state is not State.READY:
             raise self.not_ready()
-        validate(request, backend.metadata, backend.batchable)
+        validate(request, None if backend.takes_anything else backend.metadata, backend.batchable)
         rows = request.inputs[0].shape[0] if backend.batchable else 1
         key = batch_key(request)
         return await scheduler.submit(request, key, rows, request.deadline, request.priority, request.is_cancelled)
@@ -180,5 +181,7 @@ class Model:
 
     def not_ready(self) -> ModelNotReady:
         """The error that says why there is no answer now."""
-        detail = f": {self.error.message}" if self.error is not None else f" ({self.state.value.lower()})"
+        problem = self._backend.problem if self._backend is not None else None
+        why = self.error.message if self.error is not None else problem
+        detail = f": {why}" if why is not None else f" ({self.state.value.lower()})"
         return ModelNotReady(f"Model {self.name} is not ready{detail}.")

@@ -7,9 +7,16 @@ from haizen_runtime.protocol.messages import InferenceRequest, ModelMetadata, Te
 from haizen_runtime.protocol.shapes import fits
 
 
-def validate(request: InferenceRequest, metadata: ModelMetadata, batchable: bool) -> None:
-    """Check names, datatypes and shapes against the model's metadata. Raises InvalidInput naming the input."""
+def validate(request: InferenceRequest, metadata: ModelMetadata | None, batchable: bool) -> None:
+    """Check names, datatypes and shapes against the model's metadata. Raises InvalidInput naming the input.
+
+    Of a model without metadata nothing is known but whether the first axis is a batch.
+    """
     inputs = request.inputs
+    if metadata is None:
+        if batchable:
+            _check_batch_axis(inputs)
+        return
     if metadata.any_input_name and len(metadata.inputs) == 1:
         if len(inputs) == 1:
             _check(inputs[0], metadata.inputs[0], metadata.any_datatype)

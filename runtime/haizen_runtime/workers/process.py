@@ -1,0 +1,160 @@
+"""One worker process as the server sees it: started, spoken to, and its end noticed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any, Final
+
+import numpy as np
+
+from haizen_runtime.protocol.errors import InvalidInput
+from haizen_runtime.workers.channel import BrokenChannel, receive, send
+from haizen_runtime.workers.failures import WorkerLost, as_error
+from haizen_runtime.workers.tensors import pack, unpack
+
+Array = np.ndarray[Any, Any]
+
+END_SECONDS: Final = 2.0
+"""How long a worker whose socket is closed may take to end by itself."""
+
+
+class WorkerProcess:
+    """A spawned Python process with one socket to it.
+
+    Made by a thread that lives as long as the worker does: Linux counts the end of that thread as the end of the
+    parent (PR_SET_PDEATHSIG).
+    """
+
+    def __init__(self, path: str, name: str, log_level: str) -> None:
+        """Start it and tell it what to load."""
+        self._sock, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603  # this very interpreter
+                [sys.executable, "-P", "-m", "haizen_runtime.workers.main", str(theirs.fileno()), str(os.getpid())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # what the model's code starts is ended together with it
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+        self.pid = self._process.pid
+        self.in_flight = 0
+        """Calls that were given to it and not yet taken back; kept by the pool."""
+        self.why_killed = ""
+        self._death = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else -1
+        self._lock = threading.Lock()
+        self._calls: dict[int, Future[dict[str, Array]]] = {}
+        self._numbers = 0
+        self._gone = False
+        with contextlib.suppress(OSError):  # it is gone already: `read` will tell
+            send(self._sock, {"op": "load", "path": path, "name": name, "log_level": log_level})
+
+    def read(self) -> tuple[dict[str, Any], int | None] | None:
+        """The next message, with its descriptor; None once the process has ended or speaks nonsense."""
+        try:
+            if self._death >= 0:
+                # Children of the model's code may hold the socket open after the worker's own end.
+                poll = select.poll()
+                poll.register(self._sock, select.POLLIN)
+                poll.register(self._death, select.POLLIN)
+                ready = [descriptor for descriptor, _ in poll.poll()]
+                if self._sock.fileno() not in ready:
+                    return None
+                if self._death in ready:
+                    self._sock.settimeout(END_SECONDS)
+            return receive(self._sock)
+        except BrokenChannel as error:
+            self.why_killed = self.why_killed or f"it sent {error}"
+            return None
+        except OSError:
+            return None
+
+    def call(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None) -> Future[dict[str, Array]]:
+        """Send a request; its answer comes to the future. Raises WorkerLost when the process has ended."""
+        future: Future[dict[str, Array]] = Future()
+        tensors, segment = pack(inputs)
+        with self._lock:
+            if self._gone:
+                if segment is not None:
+                    os.close(segment)
+                raise WorkerLost("The model's worker process has ended and is being replaced; try again.")
+            self._numbers += 1
+            self._calls[self._numbers] = future
+            message = {"op": "infer", "id": self._numbers, "inputs": tensors, "outputs": outputs}
+            with contextlib.suppress(OSError):  # the thread that reads notices the end, too, and fails the call
+                send(self._sock, message, segment)
+        return future
+
+    def answered(self, message: dict[str, Any], descriptor: int | None) -> None:
+        """Give an answer to whom it belongs. Raises ValueError, KeyError, TypeError or InvalidInput on nonsense."""
+        future = self._calls.pop(message["id"], None)
+        if message["op"] == "error":
+            if future is not None:
+                future.set_exception(as_error(message["status"], message["message"]))
+            return
+        if message["op"] != "answer":
+            raise ValueError("an unknown kind of message")
+        try:
+            outputs = unpack(message["outputs"], descriptor, writable=False)
+        except (ValueError, TypeError, InvalidInput):
+            if future is not None:
+                self._calls[message["id"]] = future  # fails together with the process
+            raise
+        if future is not None:
+            future.set_result(outputs)
+
+    def stop(self) -> None:
+        """Ask it to end once it has answered."""
+        with self._lock, contextlib.suppress(OSError):
+            send(self._sock, {"op": "stop"})
+
+    def kill(self, why: str) -> None:
+        """End it now, with everything it has started."""
+        self.why_killed = self.why_killed or why
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def reap(self) -> str:
+        """Wait for the end of it and of what it started, and fail what it had; returns how it ended, in words."""
+        if self._death >= 0:
+            select.select([self._death], [], [], END_SECONDS)
+        self.kill("")  # before the wait, as long as the number cannot be another process's
+        code = self._process.wait()
+        if self._death >= 0:
+            os.close(self._death)
+        words = self.why_killed or _words(code)
+        with self._lock:
+            self._gone = True
+            lost, self._calls = list(self._calls.values()), {}
+        self._sock.close()
+        for future in lost:
+            future.set_exception(WorkerLost(
+                f"The model's worker process ended while it worked on this request ({words}). "
+                "It is being replaced; try again."
+            ))  # fmt: skip
+        return words
+
+    def rss_bytes(self) -> int:
+        """Its resident memory; 0 when it is gone or the system does not say."""
+        try:
+            with open(f"/proc/{self.pid}/statm", "rb") as file:
+                return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except (OSError, IndexError):
+            return 0
+
+
+def _words(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"

@@ -1,0 +1,172 @@
+"""A model object behind one face, whatever its class: load, infer, stop; in the worker process."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from haizen_runtime.protocol.dtypes import NUMPY_OF
+from haizen_runtime.protocol.errors import InvalidInput, ModelLoadFailed
+from haizen_runtime.workers.loading import import_code, kserve_bases, load_error, make_model, model_class
+from haizen_runtime.workers.results import as_outputs
+
+Array = np.ndarray[Any, Any]
+
+DEFAULT_CONCURRENCY: Final = 32
+"""Calls at once for coroutines of a class that does not say how many."""
+
+
+class ServedModel:
+    """An object with `predict`; every other method is optional, and each may be a coroutine."""
+
+    def __init__(self, model: Any, path: Path) -> None:
+        self._model = model
+        self._path = path
+        is_async = inspect.iscoroutinefunction(model.predict)
+        self.concurrency = _whole(model, "max_concurrency", DEFAULT_CONCURRENCY, path) if is_async else 1
+        self.max_batch_rows = _whole(model, "max_batch_size", 1, path)
+
+    async def load(self) -> None:
+        """Raises ModelLoadFailed with the line in the model's code."""
+        load = getattr(self._model, "load", None)
+        if load is None:
+            return
+        try:
+            result = await settled(load(self._path.parent) if _takes_one(load) else load())
+        except (Exception, SystemExit) as error:
+            raise load_error(error, self._path) from error
+        if result is False:
+            raise ModelLoadFailed(f"{self._path.name}: load returned False.")
+
+    async def infer(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None) -> dict[str, Array]:
+        """Run the three methods. Raises whatever they raise; InvalidInput for an output that is not there."""
+        return wanted(as_outputs(await self.call(dict(inputs))), outputs)
+
+    async def call(self, value: Any) -> Any:
+        """preprocess, predict, postprocess."""
+        for name in ("preprocess", "predict", "postprocess"):
+            method = getattr(self._model, name, None)
+            if method is not None:
+                value = await settled(method(value))
+        return value
+
+    async def stop(self) -> None:
+        """Let the model end what it began."""
+        stop = getattr(self._model, "stop", None)
+        if stop is not None:
+            await settled(stop())
+
+    def described(self) -> dict[str, Any]:
+        """What the server is told about the model once it is loaded. Raises ModelLoadFailed."""
+        return {
+            "kind": type(self._model).__name__,
+            "concurrency": self.concurrency,
+            "max_batch_rows": self.max_batch_rows,
+            "inputs": self._types("get_input_types"),
+            "outputs": self._types("get_output_types"),
+        }
+
+    def _types(self, method: str) -> list[list[Any]]:
+        get = getattr(self._model, method, None)
+        try:
+            return [[str(t["name"]), str(t["datatype"]), [int(n) for n in t["shape"]]] for t in (get() if get else [])]
+        except (Exception, SystemExit) as error:
+            raise ModelLoadFailed(
+                f'{self._path.name}: {method} must return a list of {{"name", "datatype", "shape"}}: {error!r}'
+            ) from error
+
+
+class KServeModel(ServedModel):
+    """A kserve.Model: called as KServe's own server calls it, with its payloads and through its `__call__`."""
+
+    def __init__(self, model: Any, path: Path) -> None:
+        super().__init__(model, path)
+        self._name = model.name
+        self.max_batch_rows = 1
+
+    async def load(self) -> None:
+        """KServe's rule: a model is ready when `ready` says so after load."""
+        await super().load()
+        if not self._model.ready:
+            raise ModelLoadFailed(
+                f"{self._path.name}: the model is not ready after load; load must set self.ready = True."
+            )
+
+    async def infer(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None) -> dict[str, Array]:
+        """Rows of v1 go in as `{"instances": [...]}`, everything else as an InferRequest."""
+        if list(inputs) == ["instances"]:
+            payload: Any = {"instances": _listed(inputs["instances"])}
+        else:
+            payload = self._request(inputs)
+        answer = await self._model(payload, headers={})
+        if isinstance(answer, tuple):  # since 0.15: the body and the headers of the answer
+            answer = answer[0]
+        if hasattr(answer, "outputs"):
+            return wanted({each.name: _numpy(each) for each in answer.outputs}, outputs)
+        return wanted(as_outputs(answer), outputs)
+
+    def _request(self, inputs: Mapping[str, Array]) -> Any:
+        import importlib
+
+        from haizen_runtime.protocol.dtypes import datatype_of
+
+        kserve = importlib.import_module("kserve")
+        tensors = []
+        for name, array in inputs.items():
+            tensor = kserve.InferInput(name, list(array.shape), datatype_of(array))
+            tensor.set_data_from_numpy(array, binary_data=False)
+            tensors.append(tensor)
+        return kserve.InferRequest(model_name=self._name, infer_inputs=tensors)
+
+
+def serve_code(path: Path, name: str) -> ServedModel:
+    """Import model.py and make the model of it, not loaded yet. Raises ModelLoadFailed."""
+    kind = model_class(import_code(path), path)
+    model = make_model(kind, name, path)
+    bases = tuple(kserve_bases())
+    return KServeModel(model, path) if bases and isinstance(model, bases) else ServedModel(model, path)
+
+
+async def settled(value: Any) -> Any:
+    """The value, or what it gives when awaited."""
+    return await value if inspect.isawaitable(value) else value
+
+
+def wanted(result: dict[str, Array], names: Sequence[str] | None) -> dict[str, Array]:
+    """The outputs that were asked for. Raises InvalidInput for one that the model did not give."""
+    if names is None:
+        return result
+    for name in names:
+        if name not in result:
+            raise InvalidInput(f'Output "{name[:80]}" does not exist; the model gave {", ".join(result)}.')
+    return {name: result[name] for name in names}
+
+
+def _whole(model: Any, name: str, default: int, path: Path) -> int:
+    value = getattr(model, name, default)
+    if not isinstance(value, int) or value < 1:
+        raise ModelLoadFailed(f"{path.name}: {name} must be a whole number of 1 or more, not {value!r}.")
+    return value
+
+
+def _takes_one(load: Any) -> bool:
+    """Whether load wants the directory."""
+    parameters = inspect.signature(load).parameters.values()
+    return any(p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
+
+
+def _listed(array: Array) -> Any:
+    if array.dtype.kind != "O":
+        return array.tolist()
+    flat = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in array.ravel()]
+    return np.array(flat, dtype=object).reshape(array.shape).tolist()
+
+
+def _numpy(output: Any) -> Array:
+    array = as_outputs(output.as_numpy())
+    (value,) = array.values()
+    return value.reshape(output.shape) if output.datatype in NUMPY_OF else value

@@ -1,0 +1,242 @@
+"""A model.py behind the doors: what its methods get, and what becomes of what they return and raise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.runtime.conftest import SERVE, RuntimeProcess
+
+CODE = '''
+import asyncio
+import numpy as np
+from haizen_runtime import InvalidInput, Model
+
+class Teapot(Exception):
+    pass
+
+class OutOfMemoryError(RuntimeError):
+    """As torch names it."""
+
+class Code(Model):
+    max_concurrency = 4
+
+    async def load(self):
+        await asyncio.sleep(0)
+        self.offset = float((self.directory / "offset.txt").read_text())
+        self.running = self.most = 0
+
+    def preprocess(self, inputs):
+        return next(iter(inputs.values())) if len(inputs) == 1 else inputs
+
+    async def predict(self, x):
+        if isinstance(x, dict):
+            return {"total": x["a"] + x["b"], "label": np.array([b"sum"] * len(x["a"]), dtype=object)}
+        if x.dtype.kind == "O":
+            text = x[0].decode()
+            if text == "bad":
+                raise InvalidInput("bad is not good")
+            if text == "teapot":
+                raise Teapot("I am a teapot" + chr(10) + "and secret lines")
+            if text == "memory":
+                raise OutOfMemoryError("CUDA out of memory at 0x1234")
+            if text == "exit":
+                raise SystemExit(7)
+            if text == "nothing":
+                return None
+            if text == "ragged":
+                return [[1], [1, 2]]
+            if text == "rows":
+                return [{"word": "a", "score": 0.5}, {"word": "b", "score": 0.25}]
+            if text == "kserve":
+                return {"predictions": [1, 2, 3]}
+            if text == "together":
+                self.running += 1
+                self.most = max(self.most, self.running)
+                while self.most < 4:
+                    await asyncio.sleep(0.005)
+                self.running -= 1
+                return [self.most]
+            return np.char.upper(x.astype(str))
+        x += self.offset  # what comes in may be changed
+        return x
+
+    def postprocess(self, outputs):
+        return outputs
+'''
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    directory = tmp_path_factory.mktemp("code")
+    (directory / "model.py").write_text(CODE)
+    (directory / "offset.txt").write_text("10")
+    runtime = RuntimeProcess(
+        [*SERVE, "--model_name=code", f"--model_dir={directory}", "--allow_code"], {}
+    )  # fmt: skip
+    try:
+        runtime.wait_ready()
+        yield runtime.url
+    finally:
+        runtime.stop()
+
+
+def text(url: str, word: str) -> httpx.Response:
+    body = {"inputs": [{"name": "x", "shape": [1], "datatype": "BYTES", "data": [word]}]}
+    return httpx.post(f"{url}/v2/models/code/infer", json=body, timeout=60)
+
+
+def test_v1_and_v2_get_the_same(url: str) -> None:
+    v1 = httpx.post(f"{url}/v1/models/code:predict", json={"instances": [[1.5, 2], [3, 4]]})
+    assert v1.json() == {"predictions": [[11.5, 12], [13, 14]]}
+    body = {"inputs": [{"name": "x", "shape": [2, 2], "datatype": "FP32", "data": [1.5, 2, 3, 4]}]}
+    v2 = httpx.post(f"{url}/v2/models/code/infer", json=body)
+    (output,) = v2.json()["outputs"]
+    assert output == {"name": "output-0", "datatype": "FP32", "shape": [2, 2], "data": [11.5, 12, 13, 14]}
+
+
+def test_rows_that_are_objects_are_named_arrays(url: str) -> None:
+    answer = httpx.post(f"{url}/v1/models/code:predict", json={"instances": [{"a": 1, "b": 2}, {"a": 3, "b": 4}]})
+    assert answer.json() == {"predictions": [{"total": 3, "label": "sum"}, {"total": 7, "label": "sum"}]}
+
+
+@pytest.mark.parametrize(
+    ("word", "outputs"),
+    [
+        pytest.param("hello", {"output-0": ["HELLO"]}, id="text"),
+        pytest.param("rows", {"word": ["a", "b"], "score": [0.5, 0.25]}, id="rows"),
+        pytest.param("kserve", {"output-0": [1, 2, 3]}, id="predictions"),
+    ],
+)
+def test_returns(url: str, word: str, outputs: dict[str, Any]) -> None:
+    answer = text(url, word)
+    assert answer.status_code == 200, answer.text
+    assert {each["name"]: each["data"] for each in answer.json()["outputs"]} == outputs
+
+
+@pytest.mark.parametrize(
+    ("word", "status", "message"),
+    [
+        pytest.param("bad", 400, "bad is not good", id="known-class"),
+        pytest.param("teapot", 500, "The model failed: Teapot: I am a teapot", id="any-class"),
+        pytest.param("memory", 503, "The model ran out of memory on this request.", id="out-of-memory"),
+        pytest.param("exit", 500, "The model failed: its code called sys.exit.", id="exit"),
+        pytest.param("nothing", 500, "The model returned nothing: predict and postprocess must return their result.",
+                     id="nothing"),
+        pytest.param("ragged", 500, 'Output "output-0" has rows of different lengths.', id="ragged"),
+    ],
+)  # fmt: skip
+def test_errors_have_a_message_and_no_traceback(url: str, word: str, status: int, message: str) -> None:
+    answer = text(url, word)
+    assert (answer.status_code, answer.json()) == (status, {"error": message})
+    assert text(url, "fine").status_code == 200
+
+
+def test_a_wanted_output_must_exist(url: str) -> None:
+    body = {
+        "inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [1]}],
+        "outputs": [{"name": "elsewhere"}],
+    }
+    answer = httpx.post(f"{url}/v2/models/code/infer", json=body)
+    assert answer.status_code == 400
+    assert answer.json() == {"error": 'Output "elsewhere" does not exist; the model gave output-0.'}
+
+
+def test_coroutines_run_at_once_in_one_process(url: str) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(4) as clients:
+        answers = list(clients.map(lambda _: text(url, "together"), range(4)))
+    assert [answer.status_code for answer in answers] == [200] * 4
+
+
+def test_a_traceback_is_in_the_log(serve_code: Callable[..., Any]) -> None:
+    runtime = serve_code(
+        """
+        class Code:
+            def predict(self, inputs):
+                return 1 / 0
+        """
+    )
+    body = {"inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [1]}]}
+    answer = httpx.post(f"{runtime.url}/v2/models/code/infer", json=body)
+    assert answer.json() == {"error": "The model failed: ZeroDivisionError: division by zero"}
+    runtime.terminate()
+    assert runtime.wait_exit() == 0
+    assert 'model.py", line 4, in predict\n' in runtime.log
+
+
+def test_declared_inputs_are_checked(serve_code: Callable[..., Any]) -> None:
+    runtime = serve_code(
+        """
+        from haizen_runtime import Model
+
+        class Code(Model):
+            def predict(self, inputs):
+                return {"sum": inputs["left"] + inputs["right"]}
+
+            def get_input_types(self):
+                return [{"name": name, "datatype": "INT32", "shape": [-1]} for name in ("left", "right")]
+
+            def get_output_types(self):
+                return [{"name": "sum", "datatype": "INT32", "shape": [-1]}]
+        """
+    )
+    metadata = httpx.get(f"{runtime.url}/v2/models/code").json()
+    assert [each["name"] for each in metadata["inputs"]] == ["left", "right"]
+    assert metadata["outputs"] == [{"name": "sum", "datatype": "INT32", "shape": [-1]}]
+    left = {"name": "left", "shape": [2], "datatype": "INT32", "data": [1, 2]}
+    right = {**left, "name": "right"}
+    good = httpx.post(f"{runtime.url}/v2/models/code/infer", json={"inputs": [left, right]})
+    assert good.json()["outputs"][0]["data"] == [2, 4]
+    missing = httpx.post(f"{runtime.url}/v2/models/code/infer", json={"inputs": [left]})
+    assert missing.status_code == 400
+    assert 'Input "right" is missing' in missing.json()["error"]
+
+
+def test_requests_are_merged_when_the_class_says_so(serve_code: Callable[..., Any]) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    runtime = serve_code(
+        """
+        import time
+        from haizen_runtime import Model
+
+        class Code(Model):
+            max_batch_size = 8
+
+            def predict(self, inputs):
+                time.sleep(0.1)
+                rows = inputs["x"]
+                if (rows < 0).any():
+                    raise ValueError("negative")
+                return {"y": rows * 2, "size": [len(rows)] * len(rows)}
+        """
+    )
+
+    def call(number: int) -> httpx.Response:
+        body = {"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP64", "data": [number, number]}]}
+        return httpx.post(f"{runtime.url}/v2/models/code/infer", json=body, timeout=60)
+
+    with ThreadPoolExecutor(24) as clients:
+        answers = list(clients.map(call, range(24)))
+    outputs = [{each["name"]: each["data"] for each in answer.json()["outputs"]} for answer in answers]
+    assert [output["y"] for output in outputs] == [[2.0 * number] * 2 for number in range(24)]
+    sizes = [output["size"][0] for output in outputs]
+    assert 1 < max(sizes) <= 8
+    with ThreadPoolExecutor(8) as clients:
+        mixed = list(clients.map(call, [1, -1, 2, 3, 4, 5, 6, 7]))
+    assert [answer.status_code for answer in mixed] == [200, 500, *[200] * 6]
+
+
+def test_code_needs_permission(tmp_path: Path, start_runtime: Callable[..., Any]) -> None:
+    marker = tmp_path / "ran"
+    (tmp_path / "model.py").write_text(f"open({str(marker)!r}, 'w')")
+    runtime = start_runtime("--model_name=code", f"--model_dir={tmp_path}")
+    assert runtime.wait_exit() == 5
+    assert "--allow_code" in runtime.log
+    assert not marker.exists()
