@@ -51,7 +51,6 @@ def _described_server() -> None:
 def _router() -> APIRouter:
     """Every documented path with its models."""
     router = APIRouter()
-    failures: dict[int | str, dict[str, Any]] = {status: {"model": Failure} for status in (400, 404, 413, 415, 503)}
 
     def add(path: str, method: str, summary: str, answer: Any, *bodies: type[BaseModel]) -> None:
         extra: dict[str, Any] = {}
@@ -67,7 +66,7 @@ def _router() -> APIRouter:
         stand_in = _described_version if "{version}" in path else _described if "{name}" in path else _described_server
         router.add_api_route(
             path, stand_in, methods=[method], summary=summary, response_model=answer, openapi_extra=extra or None,
-            responses=failures if method == "POST" else None, tags=[_tag(path)],
+            responses=responses(path, method, answer), tags=[_tag(path)],
             operation_id=f"{method.lower()} {path}".translate(str.maketrans("/ {}:", "_____")),
         )  # fmt: skip
 
@@ -97,6 +96,15 @@ def _router() -> APIRouter:
         InferRequest,
     )
     return router
+
+
+def responses(path: str, method: str, answer: Any) -> dict[int | str, dict[str, Any]]:
+    """What a path answers beside 200. A probe says its own no; everything else says an error."""
+    failures = (400, 404, 408, 413, 415, 500, 503, 504) if method == "POST" else (404, 503) if "{name}" in path else ()
+    found: dict[int | str, dict[str, Any]] = {status: {"model": Failure} for status in failures}
+    if answer in (Ready, ModelReady, V1Model):
+        found[503] = {"model": answer}
+    return found
 
 
 def _tag(path: str) -> str:
