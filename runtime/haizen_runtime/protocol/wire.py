@@ -109,6 +109,27 @@ def read_span(data: bytes, position: int, end: int) -> tuple[int, int]:
     return start, start + length
 
 
+def first_value(data: bytes, start: int, number: int) -> int:
+    """Where the value of the first length-delimited field of a number lies in a message that begins at `start`.
+
+    0 when `data`, which may be the message's beginning only, does not tell: another kind of field comes before it, or
+    it is not there yet.
+    """
+    position, end = start, len(data)
+    try:
+        while position < end:
+            found, position = read_varint(data, position, end)
+            if found & 7 != LENGTH:
+                return 0
+            length, position = read_varint(data, position, end)
+            if found >> 3 == number:
+                return position
+            position += length
+    except MalformedMessage:
+        return 0
+    return 0
+
+
 def text(data: bytes, start: int, end: int) -> str:
     """A string field. Raises MalformedMessage when it is not UTF-8 (proto3's rule)."""
     try:

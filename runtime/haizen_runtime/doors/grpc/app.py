@@ -20,6 +20,7 @@ from haizen_runtime.doors.grpc.framing import (
     checked_encoding,
     frame,
     only_message,
+    raw_tensors_at,
 )
 from haizen_runtime.doors.grpc.metadata import OK, Headers, deadline_of, error_trailers, timeout_seconds
 from haizen_runtime.doors.grpc.streams import MessageStream
@@ -108,7 +109,7 @@ class GrpcApp:
                 return
             if path not in UNCOUNTED:
                 self.app.last_request = time.monotonic()
-            body = await self.bodies.read(receive, NO_HEADERS)
+            body = await self.bodies.read(receive, NO_HEADERS, raw_tensors_at)
             data, start, end = only_message(body, encoding, self.limit_bytes)
             if timeout is not None and timeout <= self.app.loop.time() - now:
                 raise DeadlineExceeded("The call's deadline passed before its message was here.")

@@ -10,6 +10,7 @@ from typing import Final
 
 from haizen_runtime.doors.http.body import decompress
 from haizen_runtime.protocol.errors import MalformedMessage, PayloadTooLarge, UnsupportedMedia
+from haizen_runtime.protocol.wire import first_value
 
 Buffer = bytes | memoryview
 
@@ -17,6 +18,9 @@ PREFIX: Final = struct.Struct(">BI")
 PREFIX_BYTES: Final = PREFIX.size
 ENCODINGS: Final = (b"identity", b"deflate", b"gzip")
 """What messages may be compressed with, by gRPC's names."""
+
+RAW_INPUT_CONTENTS: Final = 7
+"""The field of ModelInferRequest."""
 
 _COMPRESSION_LEVEL: Final = 1
 """Tensors compress little; more effort would only cost time."""
@@ -34,24 +38,32 @@ def checked_encoding(encoding: bytes | None) -> bytes | None:
     return encoding
 
 
-def only_message(body: bytes, encoding: bytes | None, limit_bytes: int) -> tuple[bytes, int, int]:
-    """The one message of a unary request: a buffer and the span of the message in it.
+def raw_tensors_at(body: bytes) -> int:
+    """Where the raw tensors of a ModelInferRequest begin, told from the first of its body; 0 if that does not tell."""
+    return first_value(body, PREFIX_BYTES, RAW_INPUT_CONTENTS) if body[:1] == b"\0" else 0
+
+
+def only_message(body: bytes | memoryview, encoding: bytes | None, limit_bytes: int) -> tuple[bytes, int, int]:
+    """The one message of a unary request: a buffer and the span of the message in it. A view is of a buffer's end.
 
     Raises MalformedMessage, or PayloadTooLarge when it is, or would be decompressed, larger than the limit.
     """
+    data: bytes = body if isinstance(body, bytes) else body.obj  # type: ignore[assignment]  # a view of bytes
+    start = len(data) - len(body)
     if len(body) < PREFIX_BYTES:
         raise MalformedMessage("The gRPC request has no message." if not body else _CUT_SHORT)
-    flag, length = PREFIX.unpack_from(body)
-    end = PREFIX_BYTES + length
+    flag, length = PREFIX.unpack_from(data, start)
+    start += PREFIX_BYTES
+    end = start + length
     if length > limit_bytes:
         raise _too_large(length, limit_bytes)
-    if end > len(body):
+    if end > len(data):
         raise MalformedMessage(_CUT_SHORT)
-    if end < len(body):
+    if end < len(data):
         raise MalformedMessage("The gRPC request has more than one message; this method takes one.")
     if flag == 0:
-        return body, PREFIX_BYTES, end
-    message = _decompressed(flag, body[PREFIX_BYTES:], encoding, limit_bytes)
+        return data, start, end
+    message = _decompressed(flag, data[start:], encoding, limit_bytes)
     return message, 0, len(message)
 
 

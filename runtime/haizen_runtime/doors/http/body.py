@@ -31,13 +31,17 @@ class BodyReader:
     async def read(self, receive: Receive, headers: Mapping[bytes, bytes]) -> bytes: ...
 
     @overload
-    async def read(self, receive: Receive, headers: Mapping[bytes, bytes], json_length: int) -> bytes | memoryview: ...
+    async def read(
+        self, receive: Receive, headers: Mapping[bytes, bytes], tensors_at: int | Callable[[bytes], int]
+    ) -> bytes | memoryview: ...
 
-    async def read(self, receive: Receive, headers: Mapping[bytes, bytes], json_length: int = 0) -> bytes | memoryview:
+    async def read(
+        self, receive: Receive, headers: Mapping[bytes, bytes], tensors_at: int | Callable[[bytes], int] = 0
+    ) -> bytes | memoryview:
         """The whole body, decompressed.
 
-        What follows `json_length` bytes is aligned in memory if the body comes in several pieces, which have to be put
-        together anyway: numpy then takes the tensors behind the JSON where they lie.
+        What follows `tensors_at` bytes, or as many as that says of the body's first piece, is aligned in memory if the
+        body comes in several pieces, which have to be put together anyway: numpy then takes the tensors where they lie.
 
         Raises PayloadTooLarge, RequestTimeout, UnsupportedMedia, InvalidInput or ClientGone.
         """
@@ -53,7 +57,7 @@ class BodyReader:
         if self._timer is None:
             self._timer = loop.call_later(self.timeout_seconds / 4, self._tick, loop)
         try:
-            body = await self._collect(receive, -json_length % ALIGNMENT)
+            body = await self._collect(receive, tensors_at)
         except asyncio.CancelledError:
             if task not in self._late:
                 raise
@@ -67,11 +71,12 @@ class BodyReader:
             return body
         return decompress(body, encoding, self.limit_bytes)
 
-    async def _collect(self, receive: Receive, padding: int) -> bytes | memoryview:
+    async def _collect(self, receive: Receive, tensors_at: int | Callable[[bytes], int]) -> bytes | memoryview:
         message = await receive()
         body: bytes = message.get("body", b"")
         if len(body) <= self.limit_bytes and message["type"] != "http.disconnect" and not message.get("more_body"):
             return body
+        padding = -(tensors_at if isinstance(tensors_at, int) else tensors_at(body)) % ALIGNMENT
         chunks, length = [bytes(padding), body], len(body)
         while message["type"] != "http.disconnect":
             if length > self.limit_bytes:

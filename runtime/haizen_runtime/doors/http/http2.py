@@ -6,15 +6,20 @@ changes that (zttp 0.0.35, `max_streams` and `max_stream_resets` in its HTTP/2 c
 long before: GOAWAY with NO_ERROR and the highest stream id, which tells the client to open its next streams on
 another connection while those under way here are answered (RFC 9113, 6.8). gRPC's clients
 do so without failing a call.
+
+zttp announces the smallest windows there are, 64 KiB, so that a large tensor would take a round trip for each. It gives
+credit for each DATA frame as it is read and holds a peer to no total, so larger windows can be announced beside it;
+what may pile up unread is bounded by not reading on (`HIGH_WATER_BYTES`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import struct
 from typing import Any, Final
 
 import zttp
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, service_unavailable
+from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.zttp_h2_impl import ZttpH2Protocol
 
 from haizen_runtime.doors.http.exchange import Exchange
@@ -23,8 +28,21 @@ RETIRE_AFTER_STREAMS: Final = 3072
 """Leaves the client a thousand streams to open before it has read the GOAWAY."""
 RETIRE_AFTER_RESETS: Final = 96
 """Leaves room for all streams that may be open at once, 128, to be reset together."""
+STREAM_WINDOW_BYTES: Final = 4 * 1024 * 1024
+"""What a client may send of one request before it is told to go on."""
+CONNECTION_WINDOW_BYTES: Final = 16 * 1024 * 1024
+"""The same for all requests of a connection together."""
+HIGH_WATER_BYTES: Final = 1024 * 1024
+"""With more of one request unread, nothing more is read from its connection."""
 NO_ERROR: Final = 0
 ANY_STREAM: Final = 2**31 - 1
+
+
+WINDOWS: Final = b"".join((
+    b"\0\0\x06\x04\0\0\0\0\0", struct.pack(">HI", 4, STREAM_WINDOW_BYTES),
+    b"\0\0\x04\x08\0\0\0\0\0", struct.pack(">I", CONNECTION_WINDOW_BYTES - 65535),
+))  # fmt: skip
+"""SETTINGS with INITIAL_WINDOW_SIZE, and WINDOW_UPDATE of the connection (RFC 9113, 6.5 and 6.9)."""
 
 
 class Http2Connection(ZttpH2Protocol):
@@ -42,6 +60,7 @@ class Http2Connection(ZttpH2Protocol):
         """Begin, with writes gathered."""
         outbox: Any = Outbox(transport, self.loop)
         super().connection_made(outbox)
+        outbox.write(WINDOWS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell every exchange."""
@@ -56,7 +75,7 @@ class Http2Connection(ZttpH2Protocol):
             kind = type(event)
             if kind is zttp.Data:
                 exchange = cycles.get(event.stream_id)  # type: ignore[union-attr]
-                if exchange is not None and exchange.feed(event.data) > HIGH_WATER_LIMIT:  # type: ignore[union-attr]
+                if exchange is not None and exchange.feed(event.data) > HIGH_WATER_BYTES:  # type: ignore[union-attr]
                     self.flow.pause_reading()
             elif kind is zttp.EndOfMessage:
                 exchange = cycles.get(event.stream_id)  # type: ignore[union-attr]
@@ -95,7 +114,7 @@ class Http2Connection(ZttpH2Protocol):
 
     def resume_reading_if_idle(self) -> None:
         """Read on once no exchange holds too much."""
-        if self.flow.read_paused and all(each.held <= HIGH_WATER_LIMIT for each in self.cycles.values()):
+        if self.flow.read_paused and all(each.held <= HIGH_WATER_BYTES for each in self.cycles.values()):
             self.flow.resume_reading()
 
     def retire(self) -> None:

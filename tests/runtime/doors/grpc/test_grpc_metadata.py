@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from haizen_runtime.doors.grpc.framing import Deframer, answer_encoding, frame, only_message
+from haizen_runtime.doors.grpc.framing import Deframer, answer_encoding, frame, only_message, raw_tensors_at
 from haizen_runtime.doors.grpc.metadata import MAX_MESSAGE_BYTES, deadline_of, percent_encoded, timeout_seconds
 from haizen_runtime.protocol.errors import InvalidInput
+from tests.runtime.doors.grpc.conftest import infer_request
 
 timeless = settings(deadline=None)
 encodings = st.sampled_from([None, b"gzip", b"deflate"])
@@ -70,6 +72,33 @@ def test_messages_come_out_of_a_stream_as_they_went_in(
 def test_the_only_message(message: bytes, encoding: bytes | None) -> None:
     data, start, end = only_message(frame((message,), encoding), encoding, 3000)
     assert data[start:end] == message
+
+
+@timeless
+@given(st.binary(max_size=300), st.integers(0, 7))
+def test_the_only_message_of_a_padded_body(message: bytes, padding: int) -> None:
+    whole = bytes(padding) + frame((message,))
+    data, start, end = only_message(memoryview(whole)[padding:], None, 3000)
+    assert data is whole, "nothing is copied"
+    assert data[start:end] == message
+
+
+def test_raw_tensors_are_found_in_the_beginning_of_a_body() -> None:
+    message = infer_request("iris", "FP32", np.zeros((1, 100), np.float32), id="7", model_version="1")
+    message.parameters["a"].string_param = "b"
+    body = frame((message.SerializeToString(),))
+    found = raw_tensors_at(body)
+    assert body[found:] == bytes(400)
+    assert {raw_tensors_at(body[:length]) for length in range(found)} == {0}, "not there yet"
+    assert raw_tensors_at(body[:found]) == found
+    assert raw_tensors_at(b"\1" + body[1:]) == 0, "compressed"
+    assert raw_tensors_at(frame((infer_request("iris", "FP32", np.zeros(3), raw=False).SerializeToString(),))) == 0
+
+
+@timeless
+@given(st.binary(max_size=60))
+def test_raw_tensors_in_any_bytes(body: bytes) -> None:
+    assert 0 <= raw_tensors_at(body) <= len(body)
 
 
 @pytest.mark.parametrize(

@@ -246,6 +246,13 @@ def test_a_connection_is_retired_before_it_would_break(wire: Wire) -> None:
     assert (goaway.error_code, goaway.last_stream_id) == (0, 2**31 - 1)
 
 
+def test_windows_hold_a_large_tensor(wire: Wire) -> None:
+    assert wire.call(INFER, framed(MESSAGE)).code == 0
+    assert wire.connection.send_window >= 15 * 1024 * 1024
+    stream = wire.connection.send_request(b"POST", INFER.encode(), b"2", [(b"host", b"x"), (b"te", b"trailers")])
+    assert stream.send_window == 4 * 1024 * 1024
+
+
 def test_many_calls_of_grpcs_client_and_none_is_lost(iris_client: Client, iris_data: Any, iris_model: Any) -> None:
     calls, in_flight = 12_000, 64
     rows = [infer_request("iris", "FP64", iris_data[0][index : index + 1]) for index in range(150)]
