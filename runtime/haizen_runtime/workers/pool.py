@@ -156,8 +156,8 @@ class WorkerPool:
                 assert slot.worker is not None
                 slot.worker.in_flight += 1
                 return slot.worker
-            ends = next((slot.last_end for slot in self._slots if slot.last_end), "starting")
-        raise ModelNotReady(f"No worker process of model {self._name} is up ({ends}); try again.")
+            why = self.problem or next((slot.last_end for slot in self._slots if slot.last_end), "starting")
+        raise ModelNotReady(f"No worker process of model {self._name} is up ({why}); try again.")
 
     def _keep(self, slot: _Slot) -> None:
         """Start a worker, read what it says until it ends, and so on. The thread of a slot."""
