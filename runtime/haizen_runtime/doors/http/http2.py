@@ -64,7 +64,9 @@ class Http2Connection(ZttpH2Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell every exchange."""
-        for exchange in self.cycles.values():
+        exchanges = list(self.cycles.values())
+        self.cycles.clear()
+        for exchange in exchanges:
             exchange.end()
         super().connection_lost(exc)
 
@@ -158,4 +160,5 @@ class Outbox:
     def _flush(self) -> None:
         if self._chunks:
             chunks, self._chunks = self._chunks, []
-            self._transport.write(b"".join(chunks) if len(chunks) > 1 else chunks[0])
+            if not self._transport.is_closing():
+                self._transport.write(b"".join(chunks) if len(chunks) > 1 else chunks[0])

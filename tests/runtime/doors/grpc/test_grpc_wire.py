@@ -246,6 +246,24 @@ def test_a_connection_is_retired_before_it_would_break(wire: Wire) -> None:
     assert (goaway.error_code, goaway.last_stream_id) == (0, 2**31 - 1)
 
 
+@pytest.mark.parametrize("abrupt", [pytest.param(False, id="closed"), pytest.param(True, id="reset")])
+def test_clients_that_leave_with_calls_under_way(iris_runtime: Any, abrupt: bool) -> None:
+    many = infer_request("iris", "FP64", np.tile(ROW, (3000, 1))).SerializeToString()
+    for count in range(20):
+        wire = Wire(target_of(iris_runtime))
+        for _ in range(10):
+            wire.send(INFER, framed(many))
+        wire.send(SERVICE + "ModelStreamInfer", framed(MESSAGE) * 20)
+        if abrupt:
+            wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        time.sleep(0.002 * count)
+        wire.socket.close()
+    wire = Wire(target_of(iris_runtime))
+    assert wire.call(INFER, framed(MESSAGE)).code == 0
+    wire.socket.close()
+    assert "Traceback" not in iris_runtime.log
+
+
 def test_windows_hold_a_large_tensor(wire: Wire) -> None:
     assert wire.call(INFER, framed(MESSAGE)).code == 0
     assert wire.connection.send_window >= 15 * 1024 * 1024
