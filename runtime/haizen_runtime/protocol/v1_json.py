@@ -9,7 +9,7 @@ import orjson
 
 from haizen_runtime.protocol.cloud_events import data_of
 from haizen_runtime.protocol.dtypes import NUMPY_OF, array_from_json, datatype_of
-from haizen_runtime.protocol.errors import InvalidInput
+from haizen_runtime.protocol.errors import InferenceFailed, InvalidInput
 from haizen_runtime.protocol.json_body import parse_object
 from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse, ModelMetadata, Tensor
 from haizen_runtime.protocol.tf_json import binary_values, is_binary_output, with_binary_values
@@ -77,6 +77,9 @@ def encode_response(response: InferenceResponse) -> bytes:
         predictions = outputs[0][1]
     else:
         names = [name for name, _ in outputs]
+        if len({tensor.shape[:1] for tensor in response.outputs}) > 1 or not all(t.shape for t in response.outputs):
+            shapes = ", ".join(f"{tensor.name} {list(tensor.shape)}" for tensor in response.outputs)
+            raise InferenceFailed(f"The outputs are not rows of one batch ({shapes[:300]}); ask for columns or use v2.")
         rows = [value.tolist() if isinstance(value, np.ndarray) else value for _, value in outputs]
         predictions = [dict(zip(names, row, strict=True)) for row in zip(*rows, strict=True)]
     return orjson.dumps({"predictions": predictions}, option=orjson.OPT_SERIALIZE_NUMPY)

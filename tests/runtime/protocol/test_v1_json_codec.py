@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 import pytest
 
-from haizen_runtime.protocol.errors import InvalidInput
+from haizen_runtime.protocol.errors import InferenceFailed, InvalidInput
 from haizen_runtime.protocol.messages import InferenceResponse, ModelMetadata, Tensor, TensorMetadata
 from haizen_runtime.protocol.v1_json import decode_request, encode_response
 
@@ -73,3 +73,17 @@ def test_refuses(metadata: ModelMetadata, payload: Any, says: str) -> None:
 def test_writes(outputs: dict[str, Any], predictions: Any) -> None:
     tensors = [Tensor(n, "BYTES" if a.dtype == object else "FP64", a.shape, a) for n, a in outputs.items()]
     assert orjson.loads(encode_response(InferenceResponse("m", None, tensors))) == {"predictions": predictions}
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        pytest.param([(2,), (3,)], id="unequal"),
+        pytest.param([(), (1,)], id="scalar"),
+        pytest.param([(), ()], id="scalars"),
+    ],
+)
+def test_outputs_that_are_no_rows(shapes: list[tuple[int, ...]]) -> None:
+    tensors = [Tensor(f"y{index}", "FP64", shape, np.zeros(shape)) for index, shape in enumerate(shapes)]
+    with pytest.raises(InferenceFailed, match="not rows of one batch"):
+        encode_response(InferenceResponse("m", None, tensors))

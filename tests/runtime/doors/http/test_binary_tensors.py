@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import struct
+import subprocess
 import zlib
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -147,6 +149,20 @@ def test_answers_of_any_size_come_whole(models: Any, columns: int) -> None:
             found = outputs_of(answer)
             for name, array in zip("abc", arrays, strict=True):
                 assert np.array_equal(found[f"{name}2"], array), name
+
+
+@pytest.mark.parametrize("columns", [3, 50_000, 1_000_000])
+def test_over_http2(models: Any, tmp_path: Path, columns: int) -> None:
+    array = np.arange(columns, dtype=np.float32)[None]
+    tensor, tail = described("x", "FP32", array)
+    head = orjson.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}})
+    command = ["curl", "--silent", "--http2-prior-knowledge", "--dump-header", str(tmp_path / "head"),
+               "--data-binary", "@-", "--header", f"{LENGTH}: {len(head)}",
+               "--header", "content-type: application/octet-stream", f"{models.url}/v2/models/fp32/infer"]  # fmt: skip
+    done = subprocess.run(command, input=head + tail, capture_output=True, check=True, timeout=60)
+    lines = dict(line.split(": ", 1) for line in (tmp_path / "head").read_text().splitlines() if ": " in line)
+    assert int(lines["content-length"]) == len(done.stdout)
+    assert done.stdout[int(lines[LENGTH]) :] == tail
 
 
 @pytest.mark.parametrize(
