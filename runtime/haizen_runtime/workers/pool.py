@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from haizen_runtime.protocol.errors import DeadlineExceeded, InvalidInput, ModelLoadFailed, ModelNotReady
+from haizen_runtime.protocol.errors import DeadlineExceeded, ModelLoadFailed, ModelNotReady
 from haizen_runtime.workers.process import WorkerProcess
 from haizen_runtime.workers.restarts import RestartPolicy
 
@@ -132,30 +132,21 @@ class WorkerPool:
     def _take(self) -> WorkerProcess:
         """A worker with room for a call. Waits while one is busy or starting; raises ModelNotReady else."""
 
-        def free() -> _Slot | None:
-            able = [slot for slot in self._slots if slot.phase is _Phase.READY and slot.worker is not None]
-            least = min(able, key=lambda slot: slot.worker.in_flight if slot.worker else 0, default=None)
-            if least is None or least.worker is None or least.worker.in_flight >= self._concurrency:
-                return None
-            return least
+        def free() -> WorkerProcess | None:
+            able = [slot.worker for slot in self._slots if slot.phase is _Phase.READY and slot.worker is not None]
+            least = min(able, key=lambda worker: worker.in_flight, default=None)
+            return least if least is not None and least.in_flight < self._concurrency else None
 
         def hopeless() -> bool:
             return self._closed or all(slot.phase in (_Phase.WAITING, _Phase.CLOSED) for slot in self._slots)
 
         with self._changed:
-            found: list[_Slot] = []
-
-            def decided() -> bool:
-                slot = free()
-                if slot is not None:
-                    found.append(slot)
-                return slot is not None or hopeless()
-
-            if self._changed.wait_for(decided, self._limit) and found:
-                slot = found[-1]
-                assert slot.worker is not None
-                slot.worker.in_flight += 1
-                return slot.worker
+            # However long a start takes: the scheduler answers requests whose deadline passes meanwhile.
+            self._changed.wait_for(lambda: free() is not None or hopeless())
+            worker = free()
+            if worker is not None:
+                worker.in_flight += 1
+                return worker
             why = self.problem or next((slot.last_end for slot in self._slots if slot.last_end), "starting")
         raise ModelNotReady(f"No worker process of model {self._name} is up ({why}); try again.")
 
@@ -210,10 +201,10 @@ class WorkerPool:
                     return str(message["message"])
                 if message["op"] == "loaded":
                     self._loaded(slot, message)
-                    continue
-                worker.answered(message, descriptor)
-                slot.policy.answered()
-            except (ValueError, KeyError, TypeError, InvalidInput) as error:
+                else:
+                    worker.answered(message, descriptor)
+                    slot.policy.answered()
+            except Exception as error:  # whatever nonsense provokes must not end this thread
                 worker.kill(f"it sent nonsense: {error}")
                 return None
         return None

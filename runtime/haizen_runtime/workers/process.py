@@ -16,7 +16,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from haizen_runtime.protocol.errors import InvalidInput
 from haizen_runtime.workers.channel import BrokenChannel, receive, send
 from haizen_runtime.workers.failures import WorkerLost, as_error
 from haizen_runtime.workers.tensors import pack, unpack
@@ -51,6 +50,7 @@ class WorkerProcess:
         self.why_killed = ""
         self._death = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else -1
         self._lock = threading.Lock()
+        self._reaping = threading.Lock()
         self._calls: dict[int, Future[dict[str, Array]]] = {}
         self._numbers = 0
         self._gone = False
@@ -94,21 +94,20 @@ class WorkerProcess:
         return future
 
     def answered(self, message: dict[str, Any], descriptor: int | None) -> None:
-        """Give an answer to whom it belongs. Raises ValueError, KeyError, TypeError or InvalidInput on nonsense."""
-        future = self._calls.pop(message["id"], None)
-        if message["op"] == "error":
-            if future is not None:
-                future.set_exception(as_error(message["status"], message["message"]))
-            return
-        if message["op"] != "answer":
+        """Give an answer to whom it belongs. Raises whatever nonsense provokes."""
+        number, outputs, error = message["id"], None, None
+        if message["op"] == "answer":
+            outputs = unpack(message.get("outputs"), descriptor, writable=False)
+        elif message["op"] == "error" and descriptor is None:
+            error = as_error(message["status"], message["message"])
+        else:
+            if descriptor is not None:
+                os.close(descriptor)
             raise ValueError("an unknown kind of message")
-        try:
-            outputs = unpack(message["outputs"], descriptor, writable=False)
-        except (ValueError, TypeError, InvalidInput):
-            if future is not None:
-                self._calls[message["id"]] = future  # fails together with the process
-            raise
-        if future is not None:
+        future = self._calls.pop(number, None)
+        if future is not None and error is not None:
+            future.set_exception(error)
+        elif future is not None and outputs is not None:
             future.set_result(outputs)
 
     def stop(self) -> None:
@@ -119,15 +118,17 @@ class WorkerProcess:
     def kill(self, why: str) -> None:
         """End it now, with everything it has started."""
         self.why_killed = self.why_killed or why
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+        with self._reaping, contextlib.suppress(ProcessLookupError, PermissionError):
+            if self._process.returncode is None:  # after the wait the number may be another process's
+                os.killpg(self.pid, signal.SIGKILL)
 
     def reap(self) -> str:
         """Wait for the end of it and of what it started, and fail what it had; returns how it ended, in words."""
         if self._death >= 0:
             select.select([self._death], [], [], END_SECONDS)
-        self.kill("")  # before the wait, as long as the number cannot be another process's
-        code = self._process.wait()
+        self.kill("")
+        with self._reaping:
+            code = self._process.wait()
         if self._death >= 0:
             os.close(self._death)
         words = self.why_killed or _words(code)

@@ -29,7 +29,7 @@ class RestartPolicy:
         self.restarts += 1
         if self.ends == 1:
             return 0.0
-        return min(CAP_SECONDS, FIRST_SECONDS * 2.0 ** (self.ends - 2))
+        return min(CAP_SECONDS, FIRST_SECONDS * 2.0 ** min(self.ends - 2, 30))
 
     @property
     def looping(self) -> bool:

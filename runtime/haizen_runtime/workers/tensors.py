@@ -43,7 +43,7 @@ def pack(arrays: Mapping[str, Array]) -> tuple[list[Described], int | None]:
     return described, write_segment(pieces, end)
 
 
-def unpack(described: list[Described], descriptor: int | None, writable: bool) -> dict[str, Array]:
+def unpack(described: Any, descriptor: int | None, writable: bool) -> dict[str, Array]:
     """The tensors of a message, without a copy where they lie in a segment; `descriptor` is closed.
 
     Raises ValueError, TypeError or InvalidInput for what no honest sender writes.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from tests.runtime.conftest import SERVE, RuntimeProcess
@@ -240,3 +242,27 @@ def test_code_needs_permission(tmp_path: Path, start_runtime: Callable[..., Any]
     assert runtime.wait_exit() == 5
     assert "--allow_code" in runtime.log
     assert not marker.exists()
+
+
+def test_64_megabytes_there_and_back(serve_code: Callable[..., Any]) -> None:
+    runtime = serve_code(
+        """
+        class Code:
+            def predict(self, inputs):
+                inputs["x"] += 1
+                return inputs["x"]
+        """
+    )
+    sent = np.random.default_rng(3).standard_normal(8_000_000)
+    size = {"binary_data_size": sent.nbytes}
+    tensor = {"name": "x", "shape": [8_000_000], "datatype": "FP64", "parameters": size}
+    head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
+    answer = httpx.post(
+        f"{runtime.url}/v2/models/code/infer",
+        content=head + sent.tobytes(),
+        headers={"inference-header-content-length": str(len(head)), "content-type": "application/octet-stream"},
+        timeout=120,
+    )
+    assert answer.status_code == 200, answer.text[:300]
+    came = np.frombuffer(answer.content, np.float64, offset=int(answer.headers["inference-header-content-length"]))
+    assert np.array_equal(came, sent + 1)
