@@ -13,6 +13,7 @@ from haizen_runtime.protocol.dtypes import NUMPY_OF
 from haizen_runtime.protocol.tensor_bytes import array_from_bytes
 from haizen_runtime.protocol.typed_contents import FIELD_OF, NAME_OF
 from tests.runtime.doors.grpc.conftest import PB, Client, infer_request
+from tests.runtime.tensor_cases import DATATYPES, SHAPES, json_values, values_of
 
 CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
@@ -20,23 +21,6 @@ CODES = {
     413: grpc.StatusCode.RESOURCE_EXHAUSTED,
     503: grpc.StatusCode.UNAVAILABLE,
 }
-SHAPES = [(1, 1), (1, 4), (3, 2), (2, 500), (1, 0)]
-
-
-def values_of(datatype: str, shape: tuple[int, ...]) -> Any:
-    """Values that show whether each came through: the extremes, and some between."""
-    count = int(np.prod(shape))
-    if datatype == "BYTES":
-        array = np.empty(count, object)
-        array[:] = [f"wort {index} ö".encode() for index in range(count)]
-    elif datatype == "BOOL":
-        array = np.arange(count) % 3 == 0
-    elif datatype.startswith("FP"):
-        array = np.resize(np.array([0.1, -2.5, 0.0, 1e4], NUMPY_OF[datatype]), count)
-    else:
-        limits = np.iinfo(NUMPY_OF[datatype].name)
-        array = np.resize(np.array([limits.min, limits.max, 1, 100], NUMPY_OF[datatype]), count)
-    return array.reshape(shape)
 
 
 def over_rest(url: str, model: str, datatype: str, shape: Any, data: Any) -> httpx.Response:
@@ -57,7 +41,7 @@ def output_array(answer: Any, datatype: str) -> Any:
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("datatype", [name for name in NUMPY_OF if name != "BF16"])
+@pytest.mark.parametrize("datatype", DATATYPES)
 def test_tensors(identities: Any, identity_client: Client, datatype: str, shape: tuple[int, ...]) -> None:
     model, array = datatype.lower(), values_of(datatype, shape)
     raw = identity_client.infer(model, datatype, array)
@@ -68,9 +52,7 @@ def test_tensors(identities: Any, identity_client: Client, datatype: str, shape:
     typed = identity_client.infer(model, datatype, array, raw=False)
     assert np.array_equal(output_array(typed, datatype), array)
     assert not typed.raw_output_contents
-    flat = array.ravel().tolist()
-    data = [value.decode() for value in flat] if datatype == "BYTES" else flat
-    (output,) = over_rest(identities.url, model, datatype, shape, data).json()["outputs"]
+    (output,) = over_rest(identities.url, model, datatype, shape, json_values(array)).json()["outputs"]
     assert (output["name"], output["datatype"], tuple(output["shape"])) == ("y", datatype, shape)
     back = [value.encode() for value in output["data"]] if datatype == "BYTES" else output["data"]
     assert np.array_equal(np.array(back, NUMPY_OF[datatype]).reshape(shape), array)
