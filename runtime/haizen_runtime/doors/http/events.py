@@ -13,7 +13,8 @@ from haizen_runtime.protocol.errors import InvalidInput
 from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse
 
 if TYPE_CHECKING:
-    from haizen_runtime.doors.http.inference import Check, Decode, Encode
+    from haizen_runtime.doors.http.codecs import Decode, Encode
+    from haizen_runtime.doors.http.inference import Check
     from haizen_runtime.protocol.event_settings import EventSettings
 
 STRUCTURED: Final = (b"content-type", cloud_events.STRUCTURED)

@@ -11,15 +11,8 @@ import io
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from haizen_runtime.doors.http.inference import (
-    JSON_LENGTH,
-    V1Codec,
-    check_json_or_octets,
-    decode_v2_binary,
-    encode_v2,
-    length_of,
-    serve_inference,
-)
+from haizen_runtime.doors.http.codecs import JSON_LENGTH, V1Codec, decode_v2_binary, encode_v2, length_of
+from haizen_runtime.doors.http.inference import check_json_or_octets, serve_inference
 from haizen_runtime.doors.http.responses import Answer
 from haizen_runtime.doors.http.targets import target_model
 from haizen_runtime.protocol import v1_json, v2_binary, v2_json
