@@ -25,6 +25,10 @@ class Model:
     max_concurrency: ClassVar[int] = 32
     """How many calls run at once in a worker process when `predict` is a coroutine; otherwise it is one."""
 
+    takes_json: ClassVar[bool] = False
+    """True: a v1 request comes as the dictionary that its body is (`{"instances": ...}` and whatever else), and the
+    dictionary that is returned is the answer's body. Other requests are arrays by name all the same."""
+
     name: str = "model"
     """The model's name; set before `load`."""
     directory: Path = Path()

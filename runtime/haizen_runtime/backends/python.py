@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from haizen_runtime.engine.backend import Backend
+from haizen_runtime.engine.metrics import WorkerUsage
 from haizen_runtime.protocol.dtypes import NUMPY_OF
 from haizen_runtime.protocol.errors import ModelLoadFailed
 from haizen_runtime.protocol.messages import ModelMetadata, TensorMetadata
-from haizen_runtime.workers.pool import WorkerPool, WorkerUsage
+from haizen_runtime.workers.pool import WorkerPool
 
 if TYPE_CHECKING:
     from haizen_runtime.backends.loading import LoadOptions
@@ -30,7 +31,8 @@ class PythonBackend(Backend):
         self._pool = pool
         self.instances = count * int(description["concurrency"])
         self.max_batch_rows = int(description["max_batch_rows"])
-        self.batchable = self.max_batch_rows > 1
+        self.takes_json = bool(description["takes_json"])
+        self.batchable = self.max_batch_rows > 1 and not self.takes_json
         inputs = _metadata(description["inputs"], "get_input_types")
         self.takes_anything = not inputs
         self.metadata = ModelMetadata(

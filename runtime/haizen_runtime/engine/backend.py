@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from haizen_runtime.engine.metrics import WorkerUsage
 from haizen_runtime.protocol.messages import ModelMetadata
 
 if TYPE_CHECKING:
@@ -42,10 +43,17 @@ class Backend(ABC):
     def sample(self, rows: int) -> Arrays | None:
         """Inputs of the right shape and datatype for a warm-up, or None when nothing can be made up."""
 
+    takes_json: bool = False
+    """Whether it takes the body of a v1 request as it is (json_bodies.py)."""
+
     @property
     def problem(self) -> str | None:
         """Why it cannot answer any more, until that is over; None when it can."""
         return None
+
+    def workers(self) -> Sequence[WorkerUsage]:
+        """Its worker processes; none for a library in this process."""
+        return ()
 
     def close(self) -> None:
         """Let go of memory and threads."""

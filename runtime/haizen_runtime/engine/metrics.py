@@ -6,6 +6,7 @@ The buckets are those of prometheus_client's defaults for times, which KServe's 
 from __future__ import annotations
 
 from bisect import bisect_left
+from dataclasses import dataclass
 from typing import Final
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
@@ -41,6 +42,18 @@ class Histogram:
             running += count
             buckets.append(("+Inf" if bound == float("inf") else str(bound), running))
         return buckets
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerUsage:
+    """What one worker process of a model costs."""
+
+    index: int
+    pid: int
+    rss_bytes: int
+    """Its resident memory."""
+    restarts: int
+    """How often the process in its place has ended and was replaced."""
 
 
 class ModelMetrics:

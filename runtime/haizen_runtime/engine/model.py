@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
@@ -16,6 +16,7 @@ from haizen_runtime.protocol.errors import ModelLoadFailed, ModelNotReady, Start
 
 if TYPE_CHECKING:
     from haizen_runtime.engine.backend import Backend
+    from haizen_runtime.engine.metrics import WorkerUsage
     from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse, ModelMetadata
     from haizen_runtime.scheduling.scheduler import BatchScheduler
 
@@ -94,6 +95,16 @@ class Model:
     def batchable(self) -> bool:
         """Whether the first axis of its inputs is a batch; raises ModelNotReady before it is loaded."""
         return self._loaded_backend().batchable
+
+    @property
+    def takes_json(self) -> bool:
+        """Whether it takes v1 bodies as they are; raises ModelNotReady before it is loaded."""
+        return self._loaded_backend().takes_json
+
+    @property
+    def workers(self) -> Sequence[WorkerUsage]:
+        """Its worker processes, if it has any."""
+        return self._backend.workers() if self._backend is not None else ()
 
     @property
     def queued(self) -> int:

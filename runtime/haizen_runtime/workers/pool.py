@@ -7,13 +7,13 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from haizen_runtime.engine.metrics import WorkerUsage
 from haizen_runtime.protocol.errors import DeadlineExceeded, ModelLoadFailed, ModelNotReady
 from haizen_runtime.workers.process import WorkerProcess
 from haizen_runtime.workers.restarts import RestartPolicy
@@ -31,16 +31,6 @@ class _Phase(Enum):
     READY = "ready"
     WAITING = "waiting before its next start"
     CLOSED = "closed"
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerUsage:
-    """What one worker costs."""
-
-    index: int
-    pid: int
-    rss_bytes: int
-    restarts: int
 
 
 class _Slot:

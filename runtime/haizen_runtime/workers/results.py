@@ -7,12 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+import orjson
 
+from haizen_runtime.engine.json_bodies import JSON_BODY, body_array
 from haizen_runtime.protocol.errors import InferenceFailed
+from haizen_runtime.protocol.json_body import parse_object
 from haizen_runtime.protocol.tensor_bytes import as_bytes
 
 Array = np.ndarray[Any, Any]
 
+NOTHING: Final = "The model returned nothing: predict and postprocess must return their result."
 OUTPUT: Final = "output-0"
 """KServe's name for an output without a name."""
 
@@ -23,7 +27,7 @@ def as_outputs(value: Any) -> dict[str, Array]:
     KServe's rule: a dictionary with `predictions` is a v1 answer, and those are its rows. Raises InferenceFailed.
     """
     if value is None:
-        raise InferenceFailed("The model returned nothing: predict and postprocess must return their result.")
+        raise InferenceFailed(NOTHING)
     if isinstance(value, Mapping):
         if "predictions" in value:
             return as_outputs(value["predictions"])
@@ -36,6 +40,33 @@ def as_outputs(value: Any) -> dict[str, Array]:
             return {OUTPUT: _texts(value)}
         return {str(name): as_array([row[name] for row in value], str(name)) for name in names}
     return {OUTPUT: as_array(value, OUTPUT)}
+
+
+def body_of(inputs: Mapping[str, Array]) -> dict[str, Any]:
+    """The dictionary of a v1 request that came as it is. Raises InvalidInput."""
+    return parse_object(inputs[JSON_BODY].ravel()[0])
+
+
+def as_body(value: Any) -> dict[str, Array]:
+    """What a model made of a v1 body, as JSON. Raises InferenceFailed for what JSON cannot hold."""
+    if value is None:
+        raise InferenceFailed(NOTHING)
+    try:
+        body = orjson.dumps(value, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+    except TypeError as error:
+        raise InferenceFailed(f"The model's answer cannot be written as JSON: {error}.") from error
+    return {JSON_BODY: body_array(body)}
+
+
+def _plain(value: Any) -> Any:
+    """JSON values for what orjson does not know: text of bytes, lists of arrays it refuses, of tensors, of sets."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, set | frozenset):
+        return list(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"Type is not JSON serializable: {type(value).__name__}")
 
 
 def as_array(value: Any, name: str) -> Array:

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from haizen_runtime.engine.json_bodies import JSON_BODY
 from haizen_runtime.protocol.dtypes import NUMPY_OF
 from haizen_runtime.protocol.errors import InvalidInput, ModelLoadFailed
 from haizen_runtime.workers.loading import import_code, kserve_bases, load_error, make_model, model_class
-from haizen_runtime.workers.results import as_outputs
+from haizen_runtime.workers.results import as_body, as_outputs, body_of
 
 Array = np.ndarray[Any, Any]
 
@@ -29,6 +30,7 @@ class ServedModel:
         is_async = inspect.iscoroutinefunction(model.predict)
         self.concurrency = _whole(model, "max_concurrency", DEFAULT_CONCURRENCY, path) if is_async else 1
         self.max_batch_rows = _whole(model, "max_batch_size", 1, path)
+        self.takes_json = bool(getattr(model, "takes_json", False))
 
     async def load(self) -> None:
         """Raises ModelLoadFailed with the line in the model's code."""
@@ -44,10 +46,12 @@ class ServedModel:
 
     async def infer(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None) -> dict[str, Array]:
         """Run the three methods. Raises whatever they raise; InvalidInput for an output that is not there."""
+        if JSON_BODY in inputs and self.takes_json:
+            return as_body(await self.call(body_of(inputs)))
         return wanted(as_outputs(await self.call(dict(inputs))), outputs)
 
     async def call(self, value: Any) -> Any:
-        """preprocess, predict, postprocess."""
+        """The answer of preprocess, predict and postprocess."""
         for name in ("preprocess", "predict", "postprocess"):
             method = getattr(self._model, name, None)
             if method is not None:
@@ -66,6 +70,7 @@ class ServedModel:
             "kind": type(self._model).__name__,
             "concurrency": self.concurrency,
             "max_batch_rows": self.max_batch_rows,
+            "takes_json": self.takes_json,
             "inputs": self._types("get_input_types"),
             "outputs": self._types("get_output_types"),
         }
@@ -87,6 +92,7 @@ class KServeModel(ServedModel):
         super().__init__(model, path)
         self._name = model.name
         self.max_batch_rows = 1
+        self.takes_json = True
 
     async def load(self) -> None:
         """KServe's rule: a model is ready when `ready` says so after load."""
@@ -97,14 +103,19 @@ class KServeModel(ServedModel):
             )
 
     async def infer(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None) -> dict[str, Array]:
-        """Rows of v1 go in as `{"instances": [...]}`, everything else as an InferRequest."""
-        if list(inputs) == ["instances"]:
-            payload: Any = {"instances": _listed(inputs["instances"])}
+        """A v1 body goes in as its dictionary, tensors as an InferRequest."""
+        payload: Any
+        if JSON_BODY in inputs:
+            payload = body_of(inputs)
+        elif list(inputs) == ["instances"]:
+            payload = {"instances": _listed(inputs["instances"])}
         else:
             payload = self._request(inputs)
         answer = await self._model(payload, headers={})
         if isinstance(answer, tuple):  # since 0.15: the body and the headers of the answer
             answer = answer[0]
+        if JSON_BODY in inputs:
+            return as_body(answer.to_rest() if hasattr(answer, "to_rest") else answer)
         if hasattr(answer, "outputs"):
             return wanted({each.name: _numpy(each) for each in answer.outputs}, outputs)
         return wanted(as_outputs(answer), outputs)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 
 from haizen_runtime.backends.files import find_model
 from haizen_runtime.backends.loading import LoadOptions, load_backend
 from haizen_runtime.backends.python import PythonBackend
-from haizen_runtime.protocol.errors import ModelLoadFailed, UntrustedFormat
+from haizen_runtime.engine.json_bodies import JSON_BODY, body_answer, body_request
+from haizen_runtime.protocol.errors import InferenceFailed, InvalidInput, ModelLoadFailed, UntrustedFormat
+from haizen_runtime.protocol.messages import InferenceResponse, Tensor
 
 CODE = """
 from haizen_runtime import Model
@@ -86,3 +90,52 @@ def test_the_memory_of_each_worker_is_known(backend: PythonBackend) -> None:
     assert [each.index for each in usage] == [0, 1]
     assert len({each.pid for each in usage}) == 2
     assert all(5_000_000 < each.rss_bytes < 2_000_000_000 and each.restarts == 0 for each in usage)
+
+
+def test_a_class_may_take_v1_bodies_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text(
+        """
+import numpy as np
+from haizen_runtime import Model
+
+class Code(Model):
+    takes_json = True
+    max_batch_size = 16
+
+    def predict(self, body):
+        if "instances" not in body:
+            return None
+        if body["instances"] == ["set"]:
+            return {"predictions": {1, 2}}
+        if body["instances"] == ["object"]:
+            return {"predictions": object()}
+        return {"predictions": np.arange(2), "text": b"bytes", "seen": body}
+"""
+    )
+    backend = load_backend(tmp_path, None, LoadOptions(allow_code=True))
+
+    def answer(body: dict[str, Any]) -> Any:
+        request = body_request(orjson.dumps(body), "code")
+        result = backend.execute({tensor.name: tensor.data for tensor in request.inputs}, None)
+        (name,) = result
+        assert name == JSON_BODY
+        written = body_answer(InferenceResponse("code", "1", [Tensor(name, "BYTES", (1,), result[name])]))
+        assert written is not None
+        return orjson.loads(written)
+
+    try:
+        assert (backend.takes_json, backend.batchable) == (True, False)
+        body = {"instances": [{"image": {"b64": "AA=="}, "tags": [["a"], []]}], "parameters": {"k": 1}}
+        assert answer(body) == {"predictions": [0, 1], "text": "bytes", "seen": body}
+        assert answer({"instances": ["set"]}) == {"predictions": [1, 2]}
+        with pytest.raises(InferenceFailed, match="cannot be written as JSON: Type is not JSON serializable: object"):
+            answer({"instances": ["object"]})
+        with pytest.raises(InferenceFailed, match="returned nothing"):
+            answer({})
+    finally:
+        backend.close()
+
+
+def test_a_body_that_is_no_object_is_refused_before_it_reaches_the_code() -> None:
+    with pytest.raises(InvalidInput, match="must be a JSON object"):
+        body_request(b"[1]", "code")
