@@ -25,11 +25,11 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper, save
 
+from e2e.grpc_client import SERVICE, infer_request, raw_outputs
 from haizen_runtime.backends.onnx_providers import CPU, choose_providers
-from haizen_runtime.protocol.wire import bytes_field, packed_field, text_field
+from haizen_runtime.protocol.wire import text_field
 
 Array = np.ndarray[Any, Any]
-METHOD = "/inference.GRPCInferenceService/ModelInfer"
 LEAST_BATCH_SECONDS = 0.020
 MODEL = "cnn"
 
@@ -118,7 +118,7 @@ async def ready(address: str, process: "subprocess.Popen[bytes]") -> None:
     import grpc.aio
 
     async with grpc.aio.insecure_channel(address) as channel:
-        ask = channel.unary_unary("/inference.GRPCInferenceService/ModelReady")
+        ask = channel.unary_unary(f"{SERVICE}/ModelReady")
         deadline = time.monotonic() + 180
         while True:
             assert process.poll() is None, f"the server ended with {process.returncode}"
@@ -131,12 +131,6 @@ async def ready(address: str, process: "subprocess.Popen[bytes]") -> None:
             await asyncio.sleep(0.1)
 
 
-def request_of(row: Array) -> bytes:
-    """One image as a ModelInferRequest with raw contents."""
-    tensor = text_field(1, "image") + text_field(2, "FP32") + packed_field(3, row.shape)
-    return text_field(1, MODEL) + bytes_field(5, tensor) + bytes_field(7, row.tobytes())
-
-
 def load(address: str, rows: Array, expected: Array, seconds: float, in_flight: int) -> int:
     """Ask one row at a time with so many requests in flight; returns how many answers came, all of them right."""
     return asyncio.run(_load(address, rows, expected, seconds, in_flight))
@@ -145,16 +139,16 @@ def load(address: str, rows: Array, expected: Array, seconds: float, in_flight: 
 async def _load(address: str, rows: Array, expected: Array, seconds: float, in_flight: int) -> int:
     import grpc.aio
 
-    requests = [request_of(row[np.newaxis]) for row in rows]
+    requests = [infer_request(MODEL, "image", "FP32", row[np.newaxis]) for row in rows]
     end, answered = time.monotonic() + seconds, 0
 
     async def ask(first: int, channel: grpc.aio.Channel) -> None:
         nonlocal answered
-        call, index = channel.unary_unary(METHOD), first
+        call, index = channel.unary_unary(f"{SERVICE}/ModelInfer"), first
         while time.monotonic() < end:
             index = (index + 1) % len(requests)
-            scores = np.frombuffer((await call(requests[index]))[-40:], dtype=np.float32)  # raw contents come last
-            np.testing.assert_allclose(scores, expected[index], rtol=2e-2, atol=2e-2)
+            scores = np.frombuffer(raw_outputs(await call(requests[index]))[0], dtype=np.float32)[np.newaxis]
+            np.testing.assert_allclose(scores, expected[index : index + 1], rtol=2e-2, atol=2e-2)
             answered += 1
 
     async with grpc.aio.insecure_channel(address) as channel:
