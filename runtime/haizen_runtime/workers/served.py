@@ -128,8 +128,9 @@ class KServeModel(ServedModel):
         kserve = importlib.import_module("kserve")
         tensors = []
         for name, array in inputs.items():
-            tensor = kserve.InferInput(name, list(array.shape), datatype_of(array))
-            tensor.set_data_from_numpy(array, binary_data=False)
+            datatype = datatype_of(array)
+            tensor = kserve.InferInput(name, list(array.shape), datatype)
+            tensor.set_data_from_numpy(array, binary_data=datatype == "FP16")  # the one that lists cannot carry
             tensors.append(tensor)
         return kserve.InferRequest(model_name=self._name, infer_inputs=tensors)
 

@@ -237,3 +237,47 @@ def test_a_drain_answers_what_was_taken(serve_code: Callable[..., Any]) -> None:
         assert [future.result().status_code for future in slow] == [200] * 4
     assert runtime.wait_exit() == 0, runtime.log
     wait_for(lambda: not any(exists(pid) for pid in workers))
+
+
+def test_unloading_ends_the_workers_and_loading_brings_new_ones(tmp_path: Path, serve_code: Callable[..., Any]) -> None:
+    stopped = tmp_path / "stopped"
+    runtime = serve_code(
+        f"""
+        import os
+        from pathlib import Path
+        from haizen_runtime import Model
+
+        class Code(Model):
+            def predict(self, inputs):
+                return [os.getpid()]
+
+            async def stop(self):
+                Path({str(stopped)!r}).touch()
+        """
+    )
+    before = pid_of(say(runtime.url, "hello"))
+    assert httpx.post(f"{runtime.url}/v2/repository/models/code/unload", timeout=60).status_code == 200
+    wait_for(lambda: not exists(before))
+    assert stopped.exists()
+    assert httpx.post(f"{runtime.url}/v2/repository/models/code/load", timeout=60).status_code == 200
+    assert pid_of(say(runtime.url, "hello")) != before
+
+
+def test_shared_memory_is_given_back(serve_code: Callable[..., Any]) -> None:
+    runtime = serve_code("class Code:\n  def predict(self, inputs):\n    return inputs['x']\n", "--workers=2")
+    body = {"inputs": [{"name": "x", "shape": [20_000], "datatype": "INT64", "data": list(range(20_000))}]}
+
+    def send(_: int) -> bool:
+        answer = httpx.post(f"{runtime.url}/v2/models/code/infer", json=body, timeout=60)
+        return bool(answer.json()["outputs"][0]["data"] == body["inputs"][0]["data"])
+
+    def open_files() -> list[int]:
+        return [len(os.listdir(f"/proc/{pid}/fd")) for pid in (runtime.process.pid, *workers_of(runtime.process.pid))]
+
+    with ThreadPoolExecutor(4) as clients:
+        assert all(clients.map(send, range(8)))
+        assert all(clients.map(send, range(100)))
+    # Connections that were just closed may still be counted for a moment.
+    wait_for(lambda: max(open_files()) < 60)
+    mapped = Path(f"/proc/{runtime.process.pid}/maps").read_text().count("haizen-tensors")
+    assert mapped < 10
