@@ -24,6 +24,8 @@ Send = Callable[[Message], Awaitable[None]]
 HOLD_SECONDS = 30.0
 """How long a request waits for a revision to become ready before it is answered 503 (as in Knative)."""
 
+NO_GRPC = b"the gateway of `haizen run` passes on HTTP/1.1 only: use the REST paths here, and gRPC on a cluster"
+
 
 class Backend:
     """One service's traffic: which revisions get which share. Changed as a whole, between two requests."""
@@ -110,6 +112,9 @@ class Gateway:
         host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
         if page.wants_page(scope["method"], scope["path"], scope["headers"]):
             await _send_whole(send, 200, b"text/html; charset=utf-8", self._page(host).encode())
+            return
+        if any(name == b"content-type" and value.startswith(b"application/grpc") for name, value in scope["headers"]):
+            await _refuse_grpc(send)
             return
         match = self._table.resolve(host, scope["raw_path"].decode("latin-1"))
         if match is None:
@@ -268,6 +273,15 @@ async def _answer(send: Send, status: int, message: str, retry_after: int | None
     """Answer for the gateway itself, in the error shape of the runtime: ``{"error": ...}``."""
     extra = [] if retry_after is None else [(b"retry-after", str(retry_after).encode("ascii"))]
     await _send_whole(send, status, b"application/json", json.dumps({"error": message}).encode(), extra)
+
+
+async def _refuse_grpc(send: Send) -> None:
+    """Answer gRPC's UNIMPLEMENTED."""
+    headers = [(b"content-type", b"application/grpc")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers, "trailers": True})
+    await send({"type": "http.response.body", "body": b""})
+    trailers = [(b"grpc-status", b"12"), (b"grpc-message", NO_GRPC)]
+    await send({"type": "http.response.trailers", "headers": trailers, "more_trailers": False})
 
 
 async def _send_whole(
