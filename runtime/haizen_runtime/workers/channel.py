@@ -20,10 +20,21 @@ class BrokenChannel(Exception):
     """What came is not a message."""
 
 
+class TooLong(Exception):
+    """A message that the other side would not take."""
+
+
 def send(sock: socket.socket, message: dict[str, Any], descriptor: int | None = None) -> None:
-    """Send a message; `descriptor` is closed. Raises OSError when nobody reads any more."""
+    """Send a message; `descriptor` is closed.
+
+    Raises OSError when nobody reads any more, TooLong when the other side would not take it.
+    """
     try:
         body = msgpack.packb(message)
+        if len(body) > MAX_MESSAGE_BYTES:
+            raise TooLong(
+                f"Names and shapes of the tensors take {len(body)} bytes, at most {MAX_MESSAGE_BYTES} can be."
+            )
         head = _HEAD.pack(len(body), 0 if descriptor is None else 1)
         if descriptor is None:
             sock.sendall(head + body)

@@ -45,6 +45,16 @@ class WorkerLost(ModelNotReady):
 
 def described(error: BaseException) -> tuple[int, str]:
     """The HTTP status and the message, without a traceback, that an exception of model code is answered with."""
+    status, text = _described(error)
+    return status, sendable(text)
+
+
+def sendable(text: str) -> str:
+    """Text without what UTF-8 cannot carry."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _described(error: BaseException) -> tuple[int, str]:
     text = (str(error).strip() or type(error).__name__)[:MAX_MESSAGE]
     if isinstance(error, RequestError):
         return error.status, error.message[:MAX_MESSAGE]

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from haizen_runtime.protocol.errors import StartError
 from haizen_runtime.workers.channel import BrokenChannel, receive, send
-from haizen_runtime.workers.failures import described
+from haizen_runtime.workers.failures import described, sendable
 from haizen_runtime.workers.served import ServedModel, serve_code
 from haizen_runtime.workers.tensors import pack, unpack
 
@@ -76,7 +76,7 @@ class Worker:
             self._tell({"op": "loaded", **served.described()})
         except StartError as error:
             log.error("the model cannot be loaded", exc_info=error.__cause__ or error)
-            self._tell({"op": "failed", "message": error.message})
+            self._tell({"op": "failed", "message": sendable(error.message)})
             return 1
         threading.Thread(target=self._read, args=(loop, served), name="socket", daemon=True).start()
         await self._stopping.wait()
@@ -108,13 +108,12 @@ class Worker:
         try:
             inputs = unpack(message["inputs"], descriptor, writable=True)
             tensors, segment = pack(await served.infer(inputs, message["outputs"]))
-        except (Exception, SystemExit) as error:
+            self._tell({"op": "answer", "id": number, "outputs": tensors}, segment)
+        except BaseException as error:  # also a cancellation: whoever waits is told
             status, text = described(error)
             log.log(logging.ERROR if status >= 500 else logging.INFO, "a request failed: %s", text,
                     exc_info=error if status >= 500 else None)  # fmt: skip
             self._tell({"op": "error", "id": number, "status": status, "message": text})
-            return
-        self._tell({"op": "answer", "id": number, "outputs": tensors}, segment)
 
     def _tell(self, message: dict[str, Any], descriptor: int | None = None) -> None:
         with contextlib.suppress(OSError):  # the server is gone: the thread that reads ends this process

@@ -16,7 +16,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from haizen_runtime.workers.channel import BrokenChannel, receive, send
+from haizen_runtime.protocol.errors import InvalidInput
+from haizen_runtime.workers.channel import BrokenChannel, TooLong, receive, send
 from haizen_runtime.workers.failures import WorkerLost, as_error
 from haizen_runtime.workers.tensors import pack, unpack
 
@@ -89,8 +90,13 @@ class WorkerProcess:
             self._numbers += 1
             self._calls[self._numbers] = future
             message = {"op": "infer", "id": self._numbers, "inputs": tensors, "outputs": outputs}
-            with contextlib.suppress(OSError):  # the thread that reads notices the end, too, and fails the call
+            try:
                 send(self._sock, message, segment)
+            except OSError:
+                pass  # the thread that reads notices the end, too, and fails the call
+            except TooLong as error:
+                del self._calls[self._numbers]
+                raise InvalidInput(str(error)) from error
         return future
 
     def answered(self, message: dict[str, Any], descriptor: int | None) -> None:

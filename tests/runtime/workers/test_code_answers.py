@@ -48,6 +48,14 @@ class Code(Model):
                 raise OutOfMemoryError("CUDA out of memory at 0x1234")
             if text == "exit":
                 raise SystemExit(7)
+            if text == "cancel":
+                raise asyncio.CancelledError("gone")
+            if text == "surrogate":
+                raise ValueError("a" + chr(0xDC80))
+            if text == "odd name":
+                return {chr(0xDC80): [1]}
+            if text == "names":
+                return {"x" * 1000 + str(n): [n] for n in range(5000)}
             if text == "nothing":
                 return None
             if text == "ragged":
@@ -127,6 +135,8 @@ def test_returns(url: str, word: str, outputs: dict[str, Any]) -> None:
         pytest.param("teapot", 500, "The model failed: Teapot: I am a teapot", id="any-class"),
         pytest.param("memory", 503, "The model ran out of memory on this request.", id="out-of-memory"),
         pytest.param("exit", 500, "The model failed: its code called sys.exit.", id="exit"),
+        pytest.param("cancel", 500, "The model failed: CancelledError: gone", id="cancelled"),
+        pytest.param("surrogate", 500, "The model failed: ValueError: a?", id="no-text"),
         pytest.param("nothing", 500, "The model returned nothing: predict and postprocess must return their result.",
                      id="nothing"),
         pytest.param("ragged", 500, 'Output "output-0" has rows of different lengths.', id="ragged"),
@@ -266,3 +276,30 @@ def test_64_megabytes_there_and_back(serve_code: Callable[..., Any]) -> None:
     assert answer.status_code == 200, answer.text[:300]
     came = np.frombuffer(answer.content, np.float64, offset=int(answer.headers["inference-header-content-length"]))
     assert np.array_equal(came, sent + 1)
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [pytest.param("odd name", "UnicodeEncodeError", id="no-text"), pytest.param("names", "TooLong", id="too-many")],
+)
+def test_outputs_that_cannot_be_sent_are_told(url: str, word: str, says: str) -> None:
+    answer = text(url, word)
+    assert answer.status_code == 500
+    assert says in answer.json()["error"]
+    assert text(url, "fine").status_code == 200
+
+
+def test_a_request_of_too_many_names_is_refused_and_kills_nobody(serve_code: Callable[..., Any]) -> None:
+    runtime = serve_code("import os\nclass Code:\n  def predict(self, inputs):\n    return [os.getpid()]\n")
+    url = f"{runtime.url}/v2/models/code/infer"
+
+    def request(count: int) -> httpx.Response:
+        tensor = {"shape": [1], "datatype": "INT8", "data": [1]}
+        inputs = [{"name": f"{number}{'x' * 1000}", **tensor} for number in range(count)]
+        return httpx.post(url, json={"inputs": inputs}, timeout=120)
+
+    before = request(3).json()["outputs"][0]["data"]
+    refused = request(5000)
+    assert refused.status_code == 400
+    assert "Names and shapes" in refused.json()["error"]
+    assert request(3).json()["outputs"][0]["data"] == before
