@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import numpy as np
 import pytest
 
 from tests.runtime.conftest import SERVE, RuntimeProcess
+from tests.runtime.protobufs import classes
 
 CODE = '''
 import asyncio
@@ -107,6 +109,34 @@ def test_v1_and_v2_get_the_same(url: str) -> None:
     v2 = httpx.post(f"{url}/v2/models/code/infer", json=body)
     (output,) = v2.json()["outputs"]
     assert output == {"name": "output-0", "datatype": "FP32", "shape": [2, 2], "data": [11.5, 12, 13, 14]}
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        pytest.param("hello", ("OK", b"HELLO"), id="answer"),
+        pytest.param("bad", ("INVALID_ARGUMENT", "bad is not good"), id="known-class"),
+        pytest.param("teapot", ("INTERNAL", "The model failed: Teapot: I am a teapot"), id="any-class"),
+        pytest.param("memory", ("UNAVAILABLE", "The model ran out of memory on this request."), id="out-of-memory"),
+    ],
+)
+def test_grpc_gets_the_same(url: str, word: str, expected: tuple[str, Any]) -> None:
+    messages = classes()
+    raw = np.array([len(word)], "<u4").tobytes() + word.encode()
+    request = messages.ModelInferRequest(model_name="code", raw_input_contents=[raw])
+    request.inputs.add(name="x", datatype="BYTES", shape=[1])
+    with grpc.insecure_channel(url.removeprefix("http://")) as channel:
+        call = channel.unary_unary(
+            "/inference.GRPCInferenceService/ModelInfer",
+            messages.ModelInferRequest.SerializeToString,
+            messages.ModelInferResponse.FromString,
+        )
+        try:
+            answer = call(request, timeout=60)
+            told = ("OK", answer.raw_output_contents[0][4:])
+        except grpc.RpcError as error:
+            told = (error.code().name, error.details())
+    assert told == expected
 
 
 def test_rows_that_are_objects_are_named_arrays(url: str) -> None:
