@@ -28,9 +28,16 @@ def steady_state(context: Context) -> None:
         return sum(is_true(service) for service in found) >= SERVICES
 
     wait_for(f"{SERVICES} services are Ready", ready, timeout_seconds=900, every_seconds=5)
+    wait_for("what earlier stories left is gone", lambda: not going(context), timeout_seconds=300, every_seconds=5)
     time.sleep(20)
     before = operator_writes(context)
     time.sleep(WATCHED_SECONDS)
     writes = operator_writes(context) - before
     assert not writes, f"writes while nothing changed: {dict(writes)}"
     context.note("writes in 5 minutes", 0)
+
+
+def going(context: Context) -> list[str]:
+    """Return the namespaces that are being deleted."""
+    namespaces = context.kubectl.list("namespaces")
+    return [each["metadata"]["name"] for each in namespaces if each["metadata"].get("deletionTimestamp")]

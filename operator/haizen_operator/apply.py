@@ -11,7 +11,7 @@ from typing import Any
 from haizen_operator import events
 from haizen_operator.kinds import EVENT, INFERENCE_SERVICE, kind_of
 from haizen_operator.kube.client import KubeClient
-from haizen_operator.kube.errors import ApiError, Conflict, Rejected
+from haizen_operator.kube.errors import ApiError, Conflict, NamespaceTerminating, Rejected
 from haizen_operator.managed_fields import taken_over
 from haizen_operator.plan import MANAGER, Deletion, Event, JsonPatch, Plan
 
@@ -87,8 +87,8 @@ async def post(client: KubeClient, isvc: Manifest, event: Event, time: str) -> N
     """Post one Event about the InferenceService; that it cannot be posted must not stop anything else."""
     try:
         await client.create(EVENT, events.manifest(isvc, event, time), manager=MANAGER)
-    except Conflict:
-        return  # the same event, posted before this process was restarted
+    except (Conflict, NamespaceTerminating):
+        return  # the same event, posted before this process was restarted; or nobody will be there to read it
     except ApiError as error:
         logger.warning("cannot post the event %s for %s: %s", event.reason, _named(isvc), error)
 

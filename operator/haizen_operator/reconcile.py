@@ -12,7 +12,7 @@ from haizen_operator import names
 from haizen_operator.apply import carry_out, post, report
 from haizen_operator.backoff import Backoff
 from haizen_operator.kube.client import KubeClient
-from haizen_operator.kube.errors import ApiError, Conflict, NotFound, Rejected
+from haizen_operator.kube.errors import ApiError, Conflict, NamespaceTerminating, NotFound, Rejected
 from haizen_operator.metrics import Metrics
 from haizen_operator.observe import Observer
 from haizen_operator.observed import Observed
@@ -54,6 +54,10 @@ class Reconciler:
             outcome = "conflict"
             logger.info("%s/%s changed in between, looking again: %s", *key, conflict)
             return self._soon(key)
+        except NamespaceTerminating:
+            outcome = "ok"
+            logger.info("%s/%s goes with its namespace", *key)
+            return self.resync_seconds  # its own deletion is an event
         except ApiError as error:
             logger.warning("cannot reconcile %s/%s: %s", *key, error)
             raise

@@ -5,6 +5,7 @@ ApiError
 ├── Conflict       409: somebody else wrote first, or the uid or resourceVersion that we named is gone
 ├── Rejected       400, 422, and 403 by an admission webhook: the API server or a webhook refuses the object
 ├── Forbidden      403: RBAC does not let us
+│   └── NamespaceTerminating   403: the namespace is going away and takes nothing new
 ├── Unauthorized   401: the credentials are not accepted
 └── Unavailable    429, 5xx, or no answer at all: worth trying again
 """
@@ -39,6 +40,10 @@ class Forbidden(ApiError):
     """The operator's role does not allow the request."""
 
 
+class NamespaceTerminating(Forbidden):
+    """The namespace is being deleted: nothing new can be made in it, and what is there goes by itself."""
+
+
 class Unauthorized(ApiError):
     """The credentials were not accepted."""
 
@@ -52,6 +57,8 @@ def error_for(status: int, body: Any, *, what: str, retry_after: str | None = No
     message = (body.get("message") if isinstance(body, dict) else str(body or "")) or f"HTTP {status}"
     details = (body.get("details") or {}) if isinstance(body, dict) else {}
     seconds = _seconds(retry_after) if retry_after else _seconds(details.get("retryAfterSeconds"))
+    if status == 403 and any(cause.get("reason") == "NamespaceTerminating" for cause in details.get("causes") or ()):
+        return NamespaceTerminating(message, status=status, what=what)
     return _class_for(status, message)(message, status=status, what=what, retry_after_seconds=seconds)
 
 
