@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from haizen_runtime.doors.http.responses import OCTETS, Answer
+from haizen_runtime.engine.json_bodies import body_answer, body_request
 from haizen_runtime.protocol import tf_json, v1_json, v2_binary, v2_json
 from haizen_runtime.protocol.errors import InvalidInput
 from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse
@@ -36,7 +37,11 @@ class V1Codec:
         self._columnar = False
 
     def decode(self, body: bytes | memoryview) -> InferenceRequest:
-        """From a body."""
+        """From a body; as it is for models that take any JSON."""
+        if self._model.takes_json:
+            request = body_request(body, self._model.name)
+            request.version = self._version
+            return request
         return self.read(v1_json.open_body(body))
 
     def read(self, payload: dict[str, Any]) -> InferenceRequest:
@@ -53,6 +58,8 @@ class V1Codec:
 
     def encode(self, response: InferenceResponse, request: InferenceRequest) -> bytes:
         """To a body."""
+        if self._model.takes_json and (body := body_answer(response)) is not None:
+            return body
         if self._columnar:
             return tf_json.encode_columns(v1_json.output_values(response))
         return v1_json.encode_response(response)

@@ -65,6 +65,14 @@ class EngineCollector:
         loop_rows = GaugeMetricFamily(
             "haizen_model_loop_rows", "The largest batch that runs on the event loop.", labels=_MODEL
         )
+        memory = GaugeMetricFamily(
+            "haizen_worker_resident_memory_bytes", "Resident memory of a worker process of Python model code.",
+            labels=(*_MODEL, "worker"),
+        )  # fmt: skip
+        restarts = CounterMetricFamily(
+            "haizen_worker_restarts", "Worker processes of Python model code that ended and were replaced.",
+            labels=(*_MODEL, "worker"),
+        )  # fmt: skip
         for model in models:
             metrics, labels = model.metrics, (model.name, model.version)
             for (door, status), count in sorted(metrics.requests.items()):
@@ -80,7 +88,10 @@ class EngineCollector:
             load.add_metric(labels, metrics.load_seconds)
             warm.add_metric(labels, metrics.warmup_seconds)
             loop_rows.add_metric(labels, model.loop_rows)
-        yield from (requests, drops, batches, in_flight, queued, held, ready, load, warm, loop_rows)
+            for worker in model.workers:
+                memory.add_metric((*labels, str(worker.index)), worker.rss_bytes)
+                restarts.add_metric((*labels, str(worker.index)), worker.restarts)
+        yield from (requests, drops, batches, in_flight, queued, held, ready, load, warm, loop_rows, memory, restarts)
 
 
 def render(app: HttpApp) -> bytes:
