@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.cluster import cgroups, network, settings
+from e2e.cluster import cgroups, network, settings, shell
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def start(process: Process) -> None:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            env={**os.environ, **(process.environment or {})},
+            env=shell.environment(process.environment),
             cwd="/",
         )
     _pid_file(process.name).write_text(f"{child.pid} {words[0]}")

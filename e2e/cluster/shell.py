@@ -10,6 +10,16 @@ class CommandError(RuntimeError):
     """A program failed; the message holds its command line and the end of its output."""
 
 
+def environment(additions: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return this process's environment with additions, and the folders of the system's own programs on PATH.
+
+    A session that became root by `su` or `sudo`, or a bare environment, may lack them: sysctl, ip and iptables are there.
+    """
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    missing = [folder for folder in ("/usr/local/sbin", "/usr/sbin", "/sbin") if folder not in path]
+    return {**os.environ, "PATH": os.pathsep.join([*path, *missing]), **(additions or {})}
+
+
 def run(
     command: Sequence[str | Path],
     *,
@@ -28,7 +38,7 @@ def run(
         done = subprocess.run(
             words,
             cwd=cwd,
-            env={**os.environ, **(env or {})},
+            env=environment(env),
             input=stdin,
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
