@@ -13,7 +13,7 @@ class CommandError(RuntimeError):
 def environment(additions: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return this process's environment with additions, and the folders of the system's own programs on PATH.
 
-    A session that became root by `su` or `sudo`, or a bare environment, may lack them: sysctl, ip and iptables are there.
+    A shell that became root by `su`, or a bare environment, may lack them: sysctl, ip and iptables are there.
     """
     path = os.environ.get("PATH", os.defpath).split(os.pathsep)
     missing = [folder for folder in ("/usr/local/sbin", "/usr/sbin", "/sbin") if folder not in path]
