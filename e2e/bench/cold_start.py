@@ -83,7 +83,13 @@ def floor(namespace: str) -> Manifest:
         "apiVersion": "serving.knative.dev/v1",
         "kind": "Service",
         "metadata": {"name": FLOOR, "namespace": namespace},
-        "spec": {"template": {"metadata": {"annotations": annotations}, "spec": {"containers": [container]}}},
+        # http.server does not hear SIGTERM as a container's first process: its pod lives for timeoutSeconds more.
+        "spec": {
+            "template": {
+                "metadata": {"annotations": annotations},
+                "spec": {"timeoutSeconds": 10, "responseStartTimeoutSeconds": 10, "containers": [container]},
+            }
+        },
     }
 
 
