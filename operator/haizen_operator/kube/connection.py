@@ -14,9 +14,9 @@ from kubernetes.aio.config import ConfigException
 
 _config: Any = config  # its functions are not typed
 _HOME_KUBECONFIG = os.path.expanduser("~/.kube/config")
-CONNECTIONS = 8
-"""Most connections at a time. More do not make the API server faster, and each costs both sides a TLS handshake just
-when a burst begins."""
+CONNECTIONS = 32
+"""Most connections at a time: one for each apply that waits in Knative's webhook during a burst."""
+
 __all__ = ["CONNECTIONS", "ClusterConfiguration", "Credentials", "NoCluster", "credentials_of", "load_configuration"]
 
 
