@@ -1,11 +1,17 @@
 """Fixtures for every test."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support.control_plane import ControlPlane, run_control_plane
 from tests.support.serving_api import ServingApi
+
+
+def pytest_configure() -> None:
+    """End as after Ctrl-C when told to end, so that no fixture leaves its processes behind."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,11 @@ def owner_of(child: Manifest, isvc: Manifest) -> Owner:
     return Owner.NOBODY if named else Owner.OTHER
 
 
+def is_going(metadata: Manifest) -> bool:
+    """Whether an object is being deleted and waits for its finalizers."""
+    return "deletionTimestamp" in metadata
+
+
 def controller_of(child: Manifest) -> Manifest | None:
     """The owner reference that is the controller, if there is one."""
     references: list[Manifest] = child["metadata"].get("ownerReferences") or []

@@ -14,7 +14,7 @@ from haizen_operator.foreign_edits import ForeignEdits, foreign_edits, is_applie
 from haizen_operator.kinds import INFERENCE_SERVICE, KNATIVE_SERVICE, Kind
 from haizen_operator.managed_fields import taken_over
 from haizen_operator.observed import Observed
-from haizen_operator.ownership import Owner, owner_of, owner_text
+from haizen_operator.ownership import Owner, is_going, owner_of, owner_text
 from haizen_operator.reasons import Reason
 from haizen_operator.resources.drift import differences
 from haizen_operator.resources.hashing import with_object_hash
@@ -292,15 +292,11 @@ def _occupied(observed: Observed) -> Problem | None:
     if observed.service is None:
         return None
     metadata = observed.service["metadata"]
-    if _is_going(observed.service):
+    if is_going(metadata):
         return waiting_for_deletion(metadata["name"], metadata.get("finalizers") or [])
     if _is_ours(observed):
         return None
     return not_owned("Knative Service", metadata["name"], owner_text(observed.service))
-
-
-def _is_going(live: Manifest) -> bool:
-    return "deletionTimestamp" in live["metadata"]
 
 
 def _guarded(child: Manifest, live: Manifest | None) -> Manifest:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from haizen_operator.diagnosis.model import Diagnosis
+from haizen_operator.ownership import is_going
 from haizen_operator.reasons import Reason
 from haizen_operator.rollout.knative import Condition, History, Manifest, Revision, Service, dig
 from haizen_operator.rollout.memory import Memory
@@ -60,7 +61,7 @@ def build_status(
         if service is not None:
             metadata = service["metadata"]
             # Before the deletion, finalizers keep nothing yet.
-            conditions.mark_stopping(held_by(metadata.get("finalizers") or []) if _is_going(metadata) else "")
+            conditions.mark_stopping(held_by(metadata.get("finalizers") or []) if is_going(metadata) else "")
         return {**status, "conditions": conditions.build()}
     conditions.mark_not_stopped()
     if serving_runtime:
@@ -183,10 +184,6 @@ def _who_serves(view: _View) -> str:
     if len(names) == 1:
         return f"; {names[0]} serves all traffic meanwhile"
     return f"; {' and '.join(f'{n} ({view.live.share(n)} %)' for n in names)} serve meanwhile"
-
-
-def _is_going(metadata: Manifest) -> bool:
-    return "deletionTimestamp" in metadata
 
 
 def _mark_route(conditions: Conditions, view: _View, service: Manifest | None) -> None:
