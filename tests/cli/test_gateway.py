@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import grpc
-import grpc.aio
 import httpx
 import pytest
 
@@ -239,11 +237,3 @@ async def test_h2c_clients_are_served() -> None:
             writer.write(connection.data_to_send())
         writer.close()
     assert body == b"over h2c"
-
-
-async def test_grpc_is_told_that_it_is_not_passed_on() -> None:
-    async with serving(Gateway()) as port, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await channel.unary_unary("/inference.GRPCInferenceService/ServerLive")(b"", timeout=30)
-    assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    assert "HTTP/1.1 only" in (refused.value.details() or "")

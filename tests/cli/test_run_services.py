@@ -6,10 +6,13 @@ import re
 import signal
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import joblib
+import numpy as np
 import pytest
 
+from e2e import grpc_client
 from tests.cli.local_run import Load, LocalRun, descendants, digit_rows, is_alive, service_yaml, wait_until
 
 PREDICT = "/v1/models/digits:predict"
@@ -38,6 +41,12 @@ def test_the_sample_is_trained_served_and_ended(tmp_path: Path, cache: Path) -> 
         assert status == 200
         assert answer["predictions"] == model.predict(rows).tolist()
         assert headers["haizen-revision"] == "digits-predictor-00001"
+
+        rows = np.array(list(digit_rows(100)))
+        request = grpc_client.infer_request("digits", "input-0", "FP64", rows)
+        response = grpc_client.infer(urlsplit(run.gateway).netloc, "digits.default.localhost", request)
+        classes = np.frombuffer(grpc_client.raw_outputs(response)[0], dtype=np.int64)
+        assert classes.tolist() == answer["predictions"]
 
         children = descendants(run.process.pid)
         assert children

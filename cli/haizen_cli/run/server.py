@@ -10,6 +10,8 @@ from typing import Any
 import uvicorn
 
 from haizen_cli.errors import CliError
+from haizen_runtime.doors.http.connections import connection_class
+from haizen_runtime.settings import Settings
 
 DEFAULT_PORT = 8080
 """Where the gateway listens when the user names no port and it is free."""
@@ -42,8 +44,7 @@ class LocalServer:
     def __init__(self, app: Any, listener: socket.socket) -> None:
         config = uvicorn.Config(
             app,
-            http="zttp",
-            http2=True,
+            http=connection_class(Settings()),
             ws="none",
             lifespan="off",
             access_log=False,

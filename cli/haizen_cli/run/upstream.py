@@ -1,7 +1,7 @@
-"""HTTP/1.1 connections from the gateway to one runtime process: a keep-alive pool that knows what is in flight."""
+"""Connections from the gateway to one runtime process: keep-alive pools that know what is in flight."""
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from typing import Any
 
 import zttp
@@ -24,10 +24,10 @@ class UpstreamError(Exception):
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """One connection, used for one exchange at a time."""
+    """One HTTP/1.1 connection, used for one exchange at a time."""
 
     def __init__(self) -> None:
-        self._parser = zttp.Connection(zttp.CLIENT)
+        self._parser: Any = zttp.Connection(zttp.CLIENT)
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._writable = asyncio.Event()
@@ -169,7 +169,7 @@ class Upstream:
         self.host = host
         self.port = port
         self.in_flight = 0
-        self._idle: deque[UpstreamConnection] = deque()
+        self._idle: dict[type[UpstreamConnection], deque[UpstreamConnection]] = defaultdict(deque)
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._retired = False
@@ -185,21 +185,22 @@ class Upstream:
         if self.in_flight == 0:
             self._quiet.set()
 
-    async def acquire(self) -> UpstreamConnection:
+    async def acquire(self, kind: type[UpstreamConnection] = UpstreamConnection) -> UpstreamConnection:
         """Return an idle connection or a new one; raises OSError when the process does not take connections."""
         loop = asyncio.get_running_loop()
-        while self._idle:
-            connection = self._idle.pop()
+        idle = self._idle[kind]
+        while idle:
+            connection = idle.pop()
             if connection.usable and loop.time() - connection.idle_since < IDLE_SECONDS:
                 return connection
             connection.close()
-        _, connection = await loop.create_connection(UpstreamConnection, self.host, self.port)
+        _, connection = await loop.create_connection(kind, self.host, self.port)
         return connection
 
     def release(self, connection: UpstreamConnection, *, complete: bool) -> None:
         """Give a connection back: kept for the next request if its exchange is complete, else closed."""
         if complete and connection.finish(asyncio.get_running_loop().time()) and not self._retired:
-            self._idle.append(connection)
+            self._idle[type(connection)].append(connection)
         else:
             connection.close()
 
@@ -207,5 +208,6 @@ class Upstream:
         """Wait until nothing is in flight, then close what is idle; the caller took it out of the traffic before."""
         self._retired = True
         await self._quiet.wait()
-        while self._idle:
-            self._idle.pop().close()
+        for idle in self._idle.values():
+            while idle:
+                idle.pop().close()
