@@ -13,8 +13,9 @@ WORKDIR /src
 FROM tools AS requirements
 ARG EXTRAS="runtime sklearn xgboost lightgbm onnx"
 COPY pyproject.toml uv.lock ./
-RUN /opt/tools/bin/uv export --quiet --frozen --no-dev --no-emit-project --no-header --output-file /requirements.txt \
-    $(for extra in ${EXTRAS}; do echo "--extra ${extra}"; done)
+RUN extras="$(for extra in ${EXTRAS}; do echo "--extra ${extra}"; done)" \
+    && /opt/tools/bin/uv export --quiet --frozen --no-dev --no-emit-project --no-header ${extras} --output-file /requirements.txt \
+    && /opt/tools/bin/uv export --quiet --frozen --no-dev --no-header ${extras} --format cyclonedx1.5 --output-file /python.cdx.json
 
 # haizen itself, a thin layer.
 FROM tools AS package
@@ -42,6 +43,10 @@ RUN --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
     && python3 -m venv --without-pip /opt/haizen/venv \
     && /opt/tools/bin/uv pip install --quiet --no-cache --require-hashes --compile-bytecode \
        --python /opt/haizen/venv/bin/python -r /opt/haizen/requirements.txt
+# What the image is made of, as CycloneDX: the lock file's part and Debian's packages.
+RUN --mount=type=bind,from=requirements,source=/python.cdx.json,target=/python.cdx.json \
+    --mount=type=bind,source=images/sbom.py,target=/sbom.py \
+    python3 /sbom.py < /python.cdx.json > /opt/haizen/sbom.cdx.json
 COPY --from=package /opt/haizen/app /opt/haizen/app
 ENV PATH=/opt/haizen/app/bin:/opt/haizen/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONPATH=/opt/haizen/app \

@@ -1,0 +1,46 @@
+"""`python3 sbom.py < python.cdx.json > sbom.cdx.json`: what an image is made of, as one CycloneDX document.
+
+The lock file's part (uv writes it) comes on standard input; the Debian packages are those that dpkg knows in this
+image. Runs inside an image's build with nothing but the standard library.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+DPKG_STATUS = Path("/var/lib/dpkg/status")
+OS_RELEASE = Path("/etc/os-release")
+
+
+def debian_components(status: str, distribution: str) -> Iterator[dict[str, Any]]:
+    """The installed packages of a dpkg status file as CycloneDX components with package URLs."""
+    for paragraph in status.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in paragraph.splitlines() if ": " in line and line[0] != " ")
+        if "installed" not in fields.get("Status", "").split():
+            continue
+        name, version = fields["Package"], fields["Version"]
+        place = f"pkg:deb/debian/{quote(name, safe='')}@{quote(version, safe='')}"
+        purl = f"{place}?arch={fields['Architecture']}&distro={quote(distribution, safe='')}"
+        yield {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
+
+
+def distribution_of(os_release: str) -> str:
+    """`debian-12` from the text of /etc/os-release."""
+    fields = dict(line.split("=", 1) for line in os_release.splitlines() if "=" in line)
+    return "-".join(fields[name].strip('"') for name in ("ID", "VERSION_ID") if name in fields)
+
+
+def main() -> None:
+    """Join both parts."""
+    document = json.load(sys.stdin)
+    if DPKG_STATUS.exists():
+        found = debian_components(DPKG_STATUS.read_text(), distribution_of(OS_RELEASE.read_text()))
+        document["components"] += found
+    json.dump(document, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
