@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import orjson
-import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.runtime.doors.conftest import check, fuzz
 
 V1, V2 = "/v1/models/iris:predict", "/v2/models/iris/infer"
 GOOD = orjson.dumps({"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP64", "data": [5.1, 3.5, 1.4, 0.2]}]})
 
-FUZZ = settings(
-    max_examples=150, deadline=None, derandomize=True, database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)  # fmt: skip
+FUZZ = fuzz(150)
 
 scalars = st.one_of(
     st.none(), st.booleans(), st.integers(-(2**63), 2**64 - 1), st.floats(allow_nan=False, allow_infinity=False),
@@ -59,20 +56,6 @@ headers = st.dictionaries(
 )  # fmt: skip
 NO_TIMEOUT = "x-envoy-expected-rq-timeout-ms"
 """A deadline of a millisecond may rightly end with a 504."""
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[httpx.Client]:
-    with httpx.Client(timeout=60) as session:
-        yield session
-
-
-def check(runtime: Any, response: httpx.Response) -> None:
-    assert response.status_code < 500, response.text
-    if response.status_code >= 400:
-        assert list(response.json()) == ["error"]
-        assert "Traceback" not in response.text
-    assert runtime.process.poll() is None, runtime.log
 
 
 @FUZZ

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import orjson
-import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-FUZZ = settings(
-    max_examples=100, deadline=None, derandomize=True, database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)  # fmt: skip
+from tests.runtime.doors.conftest import check, fuzz
+
+FUZZ = fuzz(100)
 
 scalars = st.one_of(
     st.none(), st.booleans(), st.integers(-9, 2**64 - 1), st.floats(allow_nan=False, allow_infinity=False),
@@ -69,19 +66,6 @@ types = st.sampled_from([
     "application/json", "application/octet-stream", "application/cloudevents+json", "text/csv", "",
     "application/vnd.sagemaker-triton.binary+json;json-header-size=2", "application/cloudevents-batch+json",
 ])  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[httpx.Client]:
-    with httpx.Client(timeout=60) as session:
-        yield session
-
-
-def check(runtime: Any, response: httpx.Response) -> None:
-    assert response.status_code < 500, response.text
-    if response.status_code >= 400:
-        assert list(response.json()) == ["error"]
-    assert runtime.process.poll() is None, runtime.log
 
 
 @FUZZ
