@@ -13,7 +13,7 @@ SAMPLE  ?= manifests/samples/digits.yaml
 # The certificates that the machine trusts, as every other tool here does (proxies with an authority of their own).
 export UV_SYSTEM_CERTS := true
 
-.PHONY: help install run test check fmt generate manifests build images cluster cluster-down e2e bench clean
+.PHONY: help install run test test-clients check fmt generate manifests build images cluster cluster-down e2e bench clean
 
 help: ## what each verb does
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -39,6 +39,15 @@ run: .venv/.run ## serve the sample on this machine and print a curl line that w
 test: .venv/.dev ## unit, contract and integration tests against a real kube-apiserver and etcd
 	@$(BIN)/python -m e2e.cluster binaries etcd kube-apiserver
 	$(BIN)/pytest $(ARGS)
+
+.venv-clients/.done: tests/clients/pyproject.toml tests/clients/uv.lock | $(filter $(CACHE)/%,$(UV))
+	@echo "installing the clients of other projects (once)"
+	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/.venv-clients $(UV) sync --quiet --frozen --project tests/clients --python $(PYTHON) && touch $@
+
+test-clients: .venv/.dev .venv-clients/.done ## the PyPI clients kserve and tritonclient, unchanged, against a real process
+	@# One process each: both bring classes of the same protobuf messages.
+	.venv-clients/bin/pytest -c tests/clients/pyproject.toml --confcutdir tests/clients $(ARGS) tests/clients/test_kserve_clients.py
+	.venv-clients/bin/pytest -c tests/clients/pyproject.toml --confcutdir tests/clients $(ARGS) tests/clients/test_triton_clients.py
 
 check: .venv/.dev ## format, lint, types, import contracts, generated files
 	$(BIN)/ruff format --check .
@@ -81,4 +90,4 @@ bench: .venv/.dev ## side-by-side benchmarks, as ratios of one run
 	$(BIN)/python -m e2e.bench $(ARGS)
 
 clean: ## what was built in the tree
-	rm -rf .venv dist build results .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-clients dist build results .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

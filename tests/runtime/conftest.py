@@ -23,10 +23,10 @@ SERVE = ("-m", "haizen_runtime.main", "--host=127.0.0.1", "--http_port=0")
 class RuntimeProcess:
     """One haizen-runtime under test; its log is collected all the time."""
 
-    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+    def __init__(self, command: list[str], environment: dict[str, str], python: str = sys.executable) -> None:
         base = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
         self.process = subprocess.Popen(
-            [sys.executable, *command],
+            [python, *command],
             stderr=subprocess.PIPE,
             text=True,
             env={**base, "HAIZEN_TERMINATION_LOG": os.devnull, **environment},

@@ -39,6 +39,15 @@ def read_flag(data: bytes, start: int, end: int, wanted: int) -> bool:
     return bool(value)
 
 
+def read_names(data: bytes, start: int, end: int, wanted: int) -> list[str]:
+    """The keys of a map field whose keys are strings, with doubles. Raises MalformedMessage."""
+    return [
+        read_texts(data, first, stop, 1)[0]
+        for each, first, stop in read_fields(data, start, end)
+        if each == key(wanted, LENGTH)
+    ]
+
+
 def server_metadata(name: str, version: str, extensions: Iterable[str]) -> bytes:
     """A ServerMetadataResponse."""
     return text_field(1, name) + text_field(2, version) + b"".join(text_field(3, each) for each in extensions)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from haizen_runtime.doors.grpc.calls import Buffer, GrpcCall, Methods
 from haizen_runtime.doors.grpc.status import SERVICE
-from haizen_runtime.doors.http.repository import described, load_model, unload_model
-from haizen_runtime.protocol.v2_proto_status import model_index, read_flag, read_texts, repository_change
+from haizen_runtime.doors.http.repository import check_parameters, described, load_model, unload_model
+from haizen_runtime.protocol.v2_proto_status import model_index, read_flag, read_names, read_texts, repository_change
 
 if TYPE_CHECKING:
     from haizen_runtime.doors.grpc.app import GrpcApp
@@ -24,6 +24,7 @@ def repository_methods(grpc: GrpcApp) -> Methods:
     plane = grpc.app.plane
 
     def wanted(data: bytes, start: int, end: int) -> tuple[str, list[Model]]:
+        check_parameters(read_names(data, start, end, 3))
         first, second = read_texts(data, start, end, 2)
         name = second or first
         return name, [plane.model(name, version) for version in plane.registry.versions(name)]

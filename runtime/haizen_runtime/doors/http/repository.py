@@ -5,7 +5,7 @@ Its models are those that the process was started with. A name stands for all ve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from haizen_runtime.protocol.errors import InvalidInput, StartError
@@ -29,11 +29,7 @@ def repository_endpoints(app: HttpApp) -> dict[str, Endpoint]:
         body = await app.bodies.read(call.receive, call.headers)
         payload = parse_object(body) if body.strip() else {}
         parameters = payload.get("parameters") or {}
-        unknown = next((name for name in parameters if name not in KNOWN), None) if type(parameters) is dict else "?"
-        if unknown is not None:
-            raise InvalidInput(
-                f"The parameter {unknown[:80]} is not supported: models come from the server's own files."
-            )
+        check_parameters(parameters if type(parameters) is dict else "?")
         return payload
 
     async def answer(call: Call, payload: object) -> None:
@@ -60,6 +56,13 @@ def repository_endpoints(app: HttpApp) -> dict[str, Endpoint]:
         await answer(call, {"name": call.match.model, "unload": True})
 
     return {"v2.index": index, "v2.load": load, "v2.unload": unload}
+
+
+def check_parameters(names: Iterable[str]) -> None:
+    """Raise InvalidInput for a parameter of loading or unloading that this server has not."""
+    unknown = next((name for name in names if name not in KNOWN), None)
+    if unknown is not None:
+        raise InvalidInput(f"The parameter {unknown[:80]} is not supported: models come from the server's own files.")
 
 
 def described(model: Model) -> dict[str, str]:

@@ -227,6 +227,16 @@ def test_models_are_unloaded_and_loaded(own_runtime: RuntimeProcess) -> None:
     client.channel.close()
 
 
+@pytest.mark.parametrize("verb", ["Load", "Unload"])
+def test_models_come_from_the_servers_own_files(iris_client: Client, verb: str) -> None:
+    message = getattr(PB, f"RepositoryModel{verb}Request")(model_name="iris")
+    message.parameters["unload_dependents"].bool_param = False
+    message.parameters["config"].string_param = "{}"
+    code, details = failure(lambda: iris_client.call(f"RepositoryModel{verb}", message))
+    assert (code, "config is not supported" in details) == (grpc.StatusCode.INVALID_ARGUMENT, True)
+    assert iris_client.call("ModelReady", PB.ModelReadyRequest(name="iris")).ready
+
+
 SLOW = """
 import sys, time
 import numpy as np
