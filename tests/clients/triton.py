@@ -75,7 +75,7 @@ def numbers(value: Any) -> Any:
 def values_of(datatype: str) -> Any:
     """Two rows of a datatype, with its extremes."""
     if datatype == "BYTES":
-        return np.array([[b"", "wört".encode()], ["\0".encode(), b"b" * 300]], dtype=object)
+        return np.array([[b"", "wört".encode()], [b"\0", b"b" * 300]], dtype=object)
     if datatype == "BOOL":
         return np.array([[True, False], [False, True]])
     dtype = np.dtype({"FP16": "float16", "FP32": "float32", "FP64": "float64"}.get(datatype, datatype.lower()))
