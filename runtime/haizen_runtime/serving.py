@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from haizen_runtime.doors.http.app import HttpApp, HttpSettings
 from haizen_runtime.engine.dataplane import DataPlane
 from haizen_runtime.engine.waiting import WaitingRoom
-from haizen_runtime.protocol.errors import StartError
 from haizen_runtime.protocol.event_settings import EventSettings
 from haizen_runtime.server import Server
 
@@ -57,16 +56,18 @@ async def _serve(settings: Settings, models: Sequence[Model], listener: socket.s
         server.should_exit = True
         await serving
         loading.result()
+    polling = _poll(plane, settings.repository_poll_seconds) if settings.repository_poll_seconds else None
     await serving
-    loading.cancel()
+    for task in (loading, *((polling,) if polling is not None else ())):
+        task.cancel()
 
 
 async def _load_all(plane: DataPlane, app: HttpApp) -> None:
     """Load every model beside the others. One that fails is told in its own answers, unless it is the only one."""
-    models = list(plane.registry)
-    results = await asyncio.gather(*(_load(plane, model) for model in models), return_exceptions=True)
+    names = plane.registry.names
+    results = await asyncio.gather(*map(plane.repository.start, names), return_exceptions=True)
     failures = [result for result in results if isinstance(result, BaseException)]
-    if failures and len(failures) == len(models):
+    if failures and len(failures) == len(names):
         raise failures[0]
     app.open_inference()
     # What loading made stays for good: out of the collector's sight it costs no request a pause.
@@ -74,20 +75,10 @@ async def _load_all(plane: DataPlane, app: HttpApp) -> None:
     gc.enable()
 
 
-async def _load(plane: DataPlane, model: Model) -> None:
-    try:
-        await plane.load(model)
-    except StartError as error:
-        log.error("model %s cannot be served: %s: %s", model.name, error.reason, error.message)
-        raise
-    metrics = model.metrics
-    log.info(
-        "model %s is ready (load %.2fs, warm-up %.3fs, batches of up to %d rows on the event loop)",
-        model.name,
-        metrics.load_seconds,
-        metrics.warmup_seconds,
-        model.loop_rows,
-    )
+def _poll(plane: DataPlane, seconds: float) -> asyncio.Task[None]:
+    from haizen_runtime.engine.polling import poll
+
+    return asyncio.ensure_future(poll(plane, seconds))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

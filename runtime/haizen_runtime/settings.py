@@ -49,6 +49,10 @@ class Settings:
     """The directory with the model's file, or the file itself."""
     model_format: str = ""
     """sklearn, xgboost, lightgbm, onnx or python; empty: told from the file's name."""
+    version_policy: str = "latest:1"
+    """Which version directories of model_dir are served: latest:N, all, or specific:1,3 (TF Serving's and Triton's)."""
+    repository_poll_seconds: float = 0.0
+    """How often the model's files are looked at, to load them again when they changed; 0: only on request."""
     storage_uri: str = ""
     """Where to download the model from into model_dir before loading; the variable STORAGE_URI does the same."""
     allow_code: bool = False
@@ -61,6 +65,8 @@ class Settings:
     """A further path that answers 200 when ready, beside /v2/health/ready; Vertex AI's AIP_HEALTH_ROUTE sets it."""
     predict_route: str = ""
     """A further path for predictions, v1's or v2's by their form; Vertex AI's AIP_PREDICT_ROUTE sets it."""
+    processes: int = 1
+    """Processes that serve on the one port, each with a copy of the model; 0: one per CPU."""
     threads: int = 0
     """Threads that one inference may use; 0 leaves it to the library."""
     device: str = "auto"
@@ -71,14 +77,25 @@ class Settings:
     """Worker processes for Python model code, each with the whole model in it (KServe's name)."""
     worker_timeout_seconds: float = 600.0
     """How long Python model code may take for one call; then its process is ended and replaced. 0 for no limit."""
+    batching: str = "adaptive"
+    """off, fixed or adaptive. adaptive: what arrived while the model was busy runs together, and nothing waits for
+    company; fixed: a batch waits until it is full or max_batch_delay_seconds are over."""
     max_batch_rows: int = 128
     """The most rows that run as one batch; 1 turns batching off."""
     max_batch_delay_seconds: float = 0.0
-    """How long a request may wait for others to join its batch."""
+    """How long a request may wait for others to join its batch; with fixed batching only."""
     batch_place: str = "auto"
     """Where batches run: loop, thread, or auto (the event loop only for listed models whose measured cost is tiny)."""
     queue_limit: int = 2048
     """The most requests that may wait, for a batch or for their model; more are answered with 503 at once."""
+    queue_timeout_seconds: float = 0.0
+    """How long a request may wait for its turn before it is answered with 503; 0 for no limit. Triton's request
+    parameter timeout (microseconds) shortens it for one request."""
+    priority_levels: int = 0
+    """Triton's levels for the request parameter priority: 1 runs first. What is 0 or above the levels gets
+    default_priority_level; 0: any number may be sent, the lower runs first."""
+    default_priority_level: int = 1
+    """The level of requests that name none, with priority_levels."""
     load_wait_seconds: float = 295.0
     """How long a request may wait for its model to be loaded, a little less than Knative's 300; 0: none waits."""
     request_timeout_seconds: float = 600.0
@@ -136,7 +153,8 @@ class Settings:
             _in_range(f"--{name}", getattr(self, name), 1, 2**62)
         for name in ("threads", "instances", "max_connections", "compress_above_bytes", "max_batch_delay_seconds",
                      "worker_timeout_seconds", "request_timeout_seconds", "load_wait_seconds", "drain_quiet_seconds",
-                     "drain_timeout_seconds"):  # fmt: skip
+                     "drain_timeout_seconds", "repository_poll_seconds", "queue_timeout_seconds", "priority_levels",
+                     "processes"):  # fmt: skip
             _in_range(f"--{name}", getattr(self, name), 0, 2**62)
         for name in ("read_timeout_seconds", "header_timeout_seconds"):
             _in_range(f"--{name}", getattr(self, name), 0.001, 2**62)
@@ -144,6 +162,14 @@ class Settings:
             route = getattr(self, name)
             if route and not route.startswith("/"):
                 raise InvalidConfiguration(f'--{name}="{route[:80]}" must be a path that begins with /.')
+        _one_of("--batching", self.batching, ("off", "fixed", "adaptive"))
+        if (self.batching == "fixed") != (self.max_batch_delay_seconds > 0):
+            raise InvalidConfiguration(
+                "--max_batch_delay_seconds and --batching=fixed belong together: adaptive batches never wait, "
+                "fixed ones wait for so long."
+            )
+        if self.priority_levels:
+            _in_range("--default_priority_level", self.default_priority_level, 1, self.priority_levels)
         _one_of("--batch_place", self.batch_place, ("auto", "loop", "thread"))
         _one_of("--device", self.device, ("auto", "cpu", "cuda", "tensorrt"))
         _one_of("--log_level", self.log_level, ("debug", "info", "warning", "error"))

@@ -7,14 +7,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from haizen_runtime.protocol.errors import ModelDownloadFailed, StartError
 
 if TYPE_CHECKING:
+    from haizen_runtime.backends.loading import LoadOptions
     from haizen_runtime.engine.backend import Backend
-    from haizen_runtime.engine.model import Model
+    from haizen_runtime.engine.model import Model, ModelFiles
     from haizen_runtime.settings import Settings
 
 log = logging.getLogger("haizen_runtime")
@@ -50,26 +52,53 @@ class ModelLoader:
     def model(self) -> Model:
         """The model, not loaded yet."""
         from haizen_runtime.engine.model import Model, SchedulingSettings
+        from haizen_runtime.scheduling.queue_policy import QueuePolicy
 
         settings = self._settings
         scheduling = SchedulingSettings(
-            settings.max_batch_rows,
+            1 if settings.batching == "off" else settings.max_batch_rows,
             settings.max_batch_delay_seconds,
             settings.queue_limit,
             settings.instances,
             settings.batch_place,
+            QueuePolicy(settings.queue_timeout_seconds, settings.priority_levels, settings.default_priority_level),
         )
-        return Model(settings.model_name, "1", self.load, scheduling)
+        return Model(settings.model_name, "1", self.load, scheduling, self.scan)
 
-    def load(self) -> Backend:
+    def scan(self) -> dict[str, ModelFiles]:
+        """Wait for what `begin` started, then see which versions there are. Raises StartError."""
+        from haizen_runtime.backends.versions import fingerprint, versions_in
+        from haizen_runtime.engine.model import ModelFiles
+        from haizen_runtime.engine.versions import VersionPolicy
+
+        policy = VersionPolicy.parse(self._settings.version_policy)
+        self._wait()
+        try:
+            return {
+                version: ModelFiles(partial(self.load, directory), fingerprint(directory))
+                for version, directory in versions_in(self._directory, policy).items()
+            }
+        except FileNotFoundError:  # let the load say what is missing, and a later look see that all is there
+            return {version: ModelFiles(partial(self.load, directory)) for version, directory in
+                    versions_in(self._directory, policy).items()}  # fmt: skip
+
+    def load(self, directory: Path | None = None) -> Backend:
         """Wait for what `begin` started, then load. Raises StartError."""
-        from haizen_runtime.backends.loading import LoadOptions, load_backend
+        from haizen_runtime.backends.loading import load_backend
 
+        self._wait()
+        return load_backend(directory or self._directory, self._settings.model_format or None, self._options())
+
+    def _wait(self) -> None:
         for thread in self._threads:
             thread.join()
             if self._failure is not None:
                 raise self._failure
-        options = LoadOptions(
+
+    def _options(self) -> LoadOptions:
+        from haizen_runtime.backends.loading import LoadOptions
+
+        return LoadOptions(
             allow_code=self._settings.allow_code,
             predict_proba=self._environment.get("PREDICT_PROBA", "").lower() == "true",
             threads=self._settings.threads,
@@ -78,7 +107,6 @@ class ModelLoader:
             worker_timeout_seconds=self._settings.worker_timeout_seconds,
             device=self._settings.device,
         )
-        return load_backend(self._directory, self._settings.model_format or None, options)
 
     def _start(self, work: Callable[[], None], name: str) -> None:
         thread = threading.Thread(target=work, name=name, daemon=True)

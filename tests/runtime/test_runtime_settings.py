@@ -25,7 +25,9 @@ from haizen_runtime.settings import Settings
         pytest.param(["--allow-code", "--http-port=1"], {}, {"allow_code": True, "http_port": 1}, id="flag-then-more"),
         pytest.param([], {"HAIZEN_HTTP_PORT": "9"}, {"http_port": 9}, id="environment"),
         pytest.param([], {"STORAGE_URI": "s3://b/m"}, {"storage_uri": "s3://b/m"}, id="storage-uri"),
-        pytest.param(["--max_batch_delay_seconds=0.01"], {}, {"max_batch_delay_seconds": 0.01}, id="number"),
+        pytest.param(
+            ["--batching=fixed", "--max_batch_delay_seconds=0.01"], {}, {"max_batch_delay_seconds": 0.01}, id="number"
+        ),
         pytest.param(["--nthread=3"], {}, {"threads": 3}, id="kserves-nthread"),
         pytest.param(["--model_dir=/a=b"], {}, {"model_dir": "/a=b"}, id="equals-in-a-value"),
     ],

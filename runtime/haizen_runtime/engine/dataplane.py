@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from haizen_runtime.engine.model import Model, State
+from haizen_runtime.engine.model import Model
 from haizen_runtime.engine.registry import ModelRegistry
+from haizen_runtime.engine.repository import Changes, Repository
 from haizen_runtime.engine.waiting import WaitingRoom
-from haizen_runtime.protocol.errors import StartError
 
 if TYPE_CHECKING:
     from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse
-
-
-UNLOAD_POLL_SECONDS: Final = 0.02
-"""How often an unloading looks whether the last request is answered."""
 
 
 class DataPlane:
@@ -28,6 +22,12 @@ class DataPlane:
         """Where doors let requests wait whose model is not loaded yet."""
         self.draining = False
         """True once the process was asked to end: unready, while requests are still answered."""
+        self.repository = Repository(self)
+        """Loads and unloads the models of this process."""
+        self.changes: Changes = self.repository
+        """Where doors ask for that; with several processes it reaches all of them."""
+        self.siblings_ready = True
+        """Whether the other processes on this port can answer, too."""
 
     @property
     def ready(self) -> bool:
@@ -35,7 +35,7 @@ class DataPlane:
 
         A model that failed to load, or was unloaded on request, beside others that answer keeps nobody from those.
         """
-        if self.draining:
+        if self.draining or not self.siblings_ready:
             return False
         models = list(self.registry)
         return any(model.ready for model in models) and all(model.settled or model.withdrawn for model in models)
@@ -47,42 +47,3 @@ class DataPlane:
     async def infer(self, request: InferenceRequest) -> InferenceResponse:
         """One request, one answer. Raises RequestError."""
         return await self.registry.get(request.model, request.version).infer(request)
-
-    async def load(self, model: Model) -> None:
-        """Load a registered model on a thread of its own and open its queue. Raises StartError."""
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
-
-        def finish(error: StartError | None) -> None:
-            if done.done():
-                return
-            if error is None:
-                done.set_result(None)
-            else:
-                done.set_exception(error)
-
-        def work() -> None:
-            failure: StartError | None = None
-            try:
-                model.load()
-            except StartError as error:
-                failure = error
-            try:
-                loop.call_soon_threadsafe(finish, failure)
-            except RuntimeError:  # the loop is closed: the process is ending
-                return
-
-        threading.Thread(target=work, name=f"load-{model.name}", daemon=True).start()
-        try:
-            await done
-            model.start()
-        finally:
-            self.waiting.settled(model)
-
-    async def unload(self, model: Model) -> None:
-        """Let go of a model once what it has taken is answered. The registry keeps it, and `load` brings it back."""
-        model.withdraw()
-        while model.metrics.in_flight and model.state is State.UNLOADING:  # noqa: ASYNC110  # rare, and costs requests nothing
-            await asyncio.sleep(UNLOAD_POLL_SECONDS)
-        if model.state is State.UNLOADING:
-            model.unload()

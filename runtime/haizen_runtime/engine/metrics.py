@@ -74,6 +74,8 @@ class ModelMetrics:
         """Requests rejected or dropped, by reason."""
         self.batches = {"loop": 0, "thread": 0}
         """Batches by where they ran."""
+        self.loads = {"ok": 0, "failed": 0}
+        """Loads and reloads, by what came of them."""
         self.load_seconds = 0.0
         self.warmup_seconds = 0.0
 

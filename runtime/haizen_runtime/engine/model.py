@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
@@ -13,6 +13,7 @@ from haizen_runtime.engine.keys import batch_key
 from haizen_runtime.engine.metrics import ModelMetrics
 from haizen_runtime.engine.validation import validate
 from haizen_runtime.protocol.errors import ModelLoadFailed, ModelNotReady, StartError
+from haizen_runtime.scheduling.queue_policy import NO_RULES, QueuePolicy
 
 if TYPE_CHECKING:
     from haizen_runtime.engine.backend import Backend
@@ -48,27 +49,78 @@ class SchedulingSettings:
     """Batches that may run at once on threads; 0 means one per CPU for libraries that allow it."""
     place: str = "auto"
     """Where batches run: auto, loop or thread."""
+    queue: QueuePolicy = NO_RULES
+    """How long a request may wait and who goes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """How one version is read."""
+
+    load: Callable[[], Backend]
+    """Reads the files and returns the backend; blocking, raises StartError."""
+    fingerprint: Hashable = None
+    """Differs when the files do; None when that cannot be told."""
+
+
+Scan = Callable[[], Mapping[str, ModelFiles]]
+"""Looks which versions there are, lowest first; blocking, raises StartError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """What served until its successor took its place. It still answers what it has taken."""
+
+    backend: Backend
+    scheduler: BatchScheduler[InferenceRequest, InferenceResponse]
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is left."""
+        return self.scheduler.busy
+
+    def close(self) -> None:
+        """Let go of the files, threads and processes."""
+        self.scheduler.close()
+        self.scheduler.threads.close()
+        self.backend.close()
 
 
 class Model:
     """A model as the registry knows it, whatever state it is in."""
 
     def __init__(
-        self, name: str, version: str, load: Callable[[], Backend], scheduling: SchedulingSettings | None = None
+        self,
+        name: str,
+        version: str,
+        load: Callable[[], Backend],
+        scheduling: SchedulingSettings | None = None,
+        scan: Scan | None = None,
     ) -> None:
-        """`load` reads the files and returns the backend; it runs on a thread and raises StartError."""
+        """`load` reads the files and returns the backend; it runs on a thread and raises StartError.
+
+        With `scan` it is what tells which versions there are and how each is loaded; `version` is then provisional.
+        """
         self.name = name
         self.version = version
         self.state = State.UNLOADED
         self.error: StartError | None = None
         self.metrics = ModelMetrics()
         self.scheduling = scheduling or SchedulingSettings()
+        self._has_queue_policy = self.scheduling.queue != NO_RULES
         self.withdrawn = False
         """Unloaded on request: it is not on its way, and nobody waits for it."""
         self.loop_rows = 0
         """The largest batch that runs on the event loop, fixed at warm-up."""
-        self._load = load
+        self.files = ModelFiles(load)
+        """What it was loaded from, or will be."""
+        self.scan = scan
+        self.provisional = scan is not None
+        """Whether its version is not known yet, because nobody has looked at the files."""
+        self.reload_error: StartError | None = None
+        """Why the last reload failed, while the former one serves."""
         self._backend: Backend | None = None
+        self._successor: tuple[Backend, int] | None = None
         self._scheduler: BatchScheduler[InferenceRequest, InferenceResponse] | None = None
 
     @property
@@ -111,39 +163,72 @@ class Model:
         """Requests that wait now."""
         return len(self._scheduler.policy) if self._scheduler is not None else 0
 
-    def load(self) -> None:
+    def sibling(self, version: str) -> Model:
+        """Another version of the same model, not loaded."""
+        sibling = Model(self.name, version, self.files.load, self.scheduling, self.scan)
+        sibling.provisional = False
+        return sibling
+
+    def load(self, files: ModelFiles | None = None) -> None:
         """Read the files and warm up; blocking, for a thread. `start` on the event loop comes after.
 
-        Raises StartError, which is kept in `error` as well.
+        A model that serves goes on doing so meanwhile, and when it fails. Raises StartError, which is kept in
+        `error`, or in `reload_error` while the former one serves.
         """
-        from haizen_runtime.engine.warmup import warm_up
-
-        self.state, self.error, self.withdrawn = State.LOADING, None, False
+        if self.state is not State.READY:
+            self.state, self.error, self.withdrawn = State.LOADING, None, False
+        files = files or self.files
         started = time.perf_counter()
         try:
-            backend = self._load()
-            self.metrics.load_seconds = time.perf_counter() - started
-            started = time.perf_counter()
-            self.loop_rows = warm_up(backend, self.scheduling, LOOP_BUDGET_SECONDS)
-            self.metrics.warmup_seconds = time.perf_counter() - started
+            backend = files.load()
+            loaded = time.perf_counter()
+            loop_rows = self._warmed_up(backend)
         except StartError as error:
-            self.state, self.error = State.FAILED, error
+            self.cannot_load(error)
             raise
         except Exception as error:  # a library's own error, of whatever kind a broken file provokes
             line = (str(error).strip().splitlines() or [""])[0][:300]
-            self.state = State.FAILED
-            self.error = ModelLoadFailed(f"Model {self.name} cannot be loaded: {type(error).__name__}: {line}")
-            raise self.error from error
-        self._backend = backend
+            failure = ModelLoadFailed(f"Model {self.name} cannot be loaded: {type(error).__name__}: {line}")
+            self.cannot_load(failure)
+            raise failure from error
+        self.metrics.load_seconds = loaded - started
+        self.metrics.warmup_seconds = time.perf_counter() - loaded
+        self._successor = (backend, loop_rows)
+        self.files, self.reload_error = files, None
 
-    def start(self) -> None:
-        """Open the queue; on the event loop."""
+    def cannot_load(self, error: StartError) -> None:
+        """Take note of why the files cannot be loaded."""
+        self.metrics.loads["failed"] += 1
+        if self.state is State.READY:
+            self.reload_error = error
+        else:
+            self.state, self.error = State.FAILED, error
+
+    def _warmed_up(self, backend: Backend) -> int:
+        from haizen_runtime.engine.warmup import warm_up
+
+        try:
+            return warm_up(backend, self.scheduling, LOOP_BUDGET_SECONDS)
+        except Exception:
+            backend.close()
+            raise
+
+    def start(self) -> Retired | None:
+        """Open the queue of what was loaded, in one step with closing that of its predecessor; on the event loop.
+
+        Returns the predecessor, which the caller closes once it has answered.
+        """
         from haizen_runtime.engine.batches import run_batch
         from haizen_runtime.scheduling.policy import BatchPolicy
         from haizen_runtime.scheduling.scheduler import BatchScheduler
         from haizen_runtime.scheduling.threads import WorkerThreads
 
-        backend, settings = self._loaded_backend(), self.scheduling
+        assert self._successor is not None, "start comes after load"
+        (backend, self.loop_rows), self._successor, settings = self._successor, None, self.scheduling
+        retired = None
+        if self._backend is not None and self._scheduler is not None:
+            retired = Retired(self._backend, self._scheduler)
+        self._backend = backend
         instances = (backend.instances or settings.instances or usable_cpus()) if backend.concurrent else 1
         rows = min(settings.max_batch_rows, backend.max_batch_rows or settings.max_batch_rows)
         self._scheduler = BatchScheduler(
@@ -159,6 +244,8 @@ class Model:
             self.metrics,
         )
         self.state = State.READY
+        self.metrics.loads["ok"] += 1
+        return retired
 
     async def infer(self, request: InferenceRequest) -> InferenceResponse:
         """Validate, queue and await the answer. Raises RequestError."""
@@ -167,8 +254,12 @@ class Model:
             raise self.not_ready()
         validate(request, None if backend.takes_anything else backend.metadata, backend.batchable)
         rows = request.inputs[0].shape[0] if backend.batchable else 1
-        key = batch_key(request)
-        return await scheduler.submit(request, key, rows, request.deadline, request.priority, request.is_cancelled)
+        key, priority, start_by = batch_key(request), request.priority, None
+        if self._has_queue_policy or request.queue_timeout is not None:
+            queue = self.scheduling.queue
+            priority = queue.level(priority)
+            start_by = queue.start_by(scheduler.now(), request.queue_timeout)
+        return await scheduler.submit(request, key, rows, request.deadline, priority, request.is_cancelled, start_by)
 
     def withdraw(self) -> None:
         """Take no more requests; those that were taken are still answered, until `unload`."""

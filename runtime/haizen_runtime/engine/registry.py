@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 
 from haizen_runtime.engine.model import Model
 from haizen_runtime.protocol.errors import ModelNotFound, VersionNotFound
@@ -28,7 +28,7 @@ class ModelRegistry:
         """Register a model; the same name and version replaces the former one."""
         versions = self._models.setdefault(model.name, {})
         versions[model.version] = model
-        self._default[model.name] = max(versions.values(), key=lambda each: _order(each.version))
+        self.choose_default(model.name)
 
     def remove(self, model: Model) -> None:
         """Forget a model."""
@@ -37,9 +37,21 @@ class ModelRegistry:
             return
         del versions[model.version]
         if versions:
-            self._default[model.name] = max(versions.values(), key=lambda each: _order(each.version))
+            self.choose_default(model.name)
         else:
             del self._models[model.name], self._default[model.name]
+
+    def rename(self, model: Model, version: str) -> None:
+        """Give a provisional model the version that its files have."""
+        versions = self._models[model.name]
+        del versions[model.version]
+        model.version, model.provisional = version, False
+        self.add(model)
+
+    def choose_default(self, name: str) -> None:
+        """Let a request that names no version get the highest one, before any that could not be loaded."""
+        versions = self._models[name].values()
+        self._default[name] = max(versions, key=lambda each: (not each.failed, _order(each.version)))
 
     def get(self, name: str, version: str | None = None) -> Model:
         """The model, by default its highest version. Raises ModelNotFound or VersionNotFound."""
@@ -52,8 +64,22 @@ class ModelRegistry:
         if versions is None:
             raise ModelNotFound(name)
         if version not in versions:
+            if self._default[name].provisional:  # nobody knows yet which versions there are: wait for it
+                return self._default[name]
             raise VersionNotFound(name, version, sorted(versions, key=_order))
         return versions[version]
+
+    def find(self, name: str, version: str) -> Model | None:
+        """This very version, if it is known."""
+        return self._models.get(name, {}).get(version)
+
+    def all(self, name: str) -> list[Model]:
+        """A model's versions, lowest first. Raises ModelNotFound."""
+        return [self._models[name][version] for version in self.versions(name)]
+
+    def fingerprint(self, name: str) -> Hashable:
+        """What the loaded versions were loaded from. Raises ModelNotFound."""
+        return tuple((model.version, model.files.fingerprint) for model in self.all(name))
 
     def versions(self, name: str) -> list[str]:
         """A model's versions, lowest first. Raises ModelNotFound."""

@@ -4,7 +4,8 @@ HaizenError
   RequestError            the answer to one request; `status` is the HTTP status, `grpc_status` gRPC's
     InvalidInput 400, MalformedMessage 400, RouteNotFound 404, ModelNotFound 404, VersionNotFound 404,
     ServiceNotFound 404, MethodNotAllowed 405, RequestTimeout 408, PayloadTooLarge 413, UnsupportedMedia 415,
-    ClientGone 499, InferenceFailed 500, ModelNotReady 503, QueueFull 503, DeadlineExceeded 504
+    ClientGone 499, InferenceFailed 500, ReloadFailed 500, ModelNotReady 503, QueueFull 503, QueueTimeout 503,
+    DeadlineExceeded 504
   StartError              ends the process; `reason` and `exit_code` go into the termination message
     InvalidConfiguration 2, ModelLoadFailed 3, ModelDownloadFailed 4, ChecksumMismatch 4, UntrustedFormat 5,
     BackendMissing 6
@@ -146,6 +147,12 @@ class InferenceFailed(RequestError):
     status = 500
 
 
+class ReloadFailed(RequestError):
+    """The new files of a model cannot be loaded; the former ones go on serving."""
+
+    status = 500
+
+
 class ModelNotReady(RequestError):
     """The model is known and cannot answer now."""
 
@@ -156,6 +163,14 @@ class ModelNotReady(RequestError):
 
 class QueueFull(RequestError):
     """More requests wait than the model's queue may hold."""
+
+    status = 503
+    grpc_status = GrpcStatus.UNAVAILABLE
+    retry_after_seconds = 1
+
+
+class QueueTimeout(RequestError):
+    """The request waited longer than the model's queue lets requests wait."""
 
     status = 503
     grpc_status = GrpcStatus.UNAVAILABLE

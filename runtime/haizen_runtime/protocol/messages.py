@@ -57,6 +57,8 @@ class InferenceRequest:
     """When nobody is interested any more; None for never."""
     priority: int = 0
     """Lower runs first; 0 is the usual one."""
+    queue_timeout: float | None = None
+    """How many seconds it wants to wait for its turn at most; None for as long as the model's queue lets it."""
     sequence: SequencePosition | None = None
     is_cancelled: Callable[[], bool] | None = None
     """Answers whether the client is gone. Cheap; asked only while a request waits."""

@@ -9,12 +9,17 @@ from haizen_runtime.protocol.messages import InferenceRequest, Scalar, SequenceP
 
 
 def apply_parameters(request: InferenceRequest, parameters: Mapping[str, Scalar]) -> None:
-    """Set what the parameters priority and sequence_id, _start, _end say. Raises InvalidInput."""
+    """Set what the parameters priority, timeout and sequence_id, _start, _end say. Raises InvalidInput."""
     priority = parameters.get("priority")
     if priority is not None:
         if type(priority) is not int or priority < 0:
             raise InvalidInput("Parameter priority must be an integer of 0 or more.")
         request.priority = priority
+    timeout = parameters.get("timeout")
+    if timeout is not None:
+        if type(timeout) is not int or timeout < 0:
+            raise InvalidInput("Parameter timeout must be an integer of 0 or more, in microseconds.")
+        request.queue_timeout = timeout / 1e6 or None
     sequence = parameters.get("sequence_id")
     if sequence is not None and sequence not in (0, ""):
         if not isinstance(sequence, (int, str)):

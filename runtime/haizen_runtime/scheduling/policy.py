@@ -23,6 +23,8 @@ class Waiting(Generic[Item]):
     deadline: float | None = None
     priority: int = 0
     is_cancelled: Callable[[], bool] | None = None
+    start_by: float | None = None
+    """When it must have its turn; unlike the deadline it ends the wait only, not the run."""
 
 
 class Expiry(Enum):
@@ -30,6 +32,7 @@ class Expiry(Enum):
 
     DEADLINE = "deadline"
     CANCELLED = "cancelled"
+    TIMEOUT = "timeout"
 
 
 class BatchPolicy(Generic[Item]):
@@ -126,6 +129,8 @@ class BatchPolicy(Generic[Item]):
     def _verdict(waiting: Waiting[Item], now: float) -> Expiry | None:
         if waiting.deadline is not None and now >= waiting.deadline:
             return Expiry.DEADLINE
+        if waiting.start_by is not None and now >= waiting.start_by:
+            return Expiry.TIMEOUT
         if waiting.is_cancelled is not None and waiting.is_cancelled():
             return Expiry.CANCELLED
         return None

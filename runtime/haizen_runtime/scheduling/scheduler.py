@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Hashable, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
-from haizen_runtime.protocol.errors import ClientGone, DeadlineExceeded, QueueFull
+from haizen_runtime.protocol.errors import ClientGone, DeadlineExceeded, QueueFull, QueueTimeout
 from haizen_runtime.scheduling.policy import BatchPolicy, Expiry, Waiting
 from haizen_runtime.scheduling.threads import WorkerThreads
 
@@ -24,7 +24,7 @@ class Observer(Protocol):
         """A batch was executed."""
 
     def dropped(self, why: str) -> None:
-        """A request was rejected or dropped: queue_full, deadline or cancelled."""
+        """A request was rejected or dropped: queue_full, deadline, timeout or cancelled."""
 
 
 class BatchScheduler(Generic[Request, Result]):
@@ -55,6 +55,8 @@ class BatchScheduler(Generic[Request, Result]):
         self._batch_ids = 0
         self._loop = asyncio.get_running_loop()
         self._flush_scheduled = False
+        self._timed = False
+        """Whether requests ever had a time by which to have their turn."""
         self._timer: asyncio.TimerHandle | None = None
         self._sweeper: asyncio.TimerHandle | None = None
 
@@ -66,18 +68,31 @@ class BatchScheduler(Generic[Request, Result]):
         deadline: float | None = None,
         priority: int = 0,
         is_cancelled: Callable[[], bool] | None = None,
+        start_by: float | None = None,
     ) -> asyncio.Future[Result]:
         """Queue a request. The future gives its result; raises QueueFull at once when the queue is full."""
         loop = self._loop
         now = loop.time()
         future: asyncio.Future[Result] = loop.create_future()
-        if not self.policy.offer(Waiting((request, future), key, rows, now, deadline, priority, is_cancelled)):
+        waiting = Waiting((request, future), key, rows, now, deadline, priority, is_cancelled, start_by)
+        if start_by is not None:
+            self._timed = True
+        if not self.policy.offer(waiting):
             self.observer.dropped("queue_full")
             raise QueueFull(f"The queue is full ({self.policy.queue_limit} requests wait); try again later.")
         if not self._flush_scheduled:
             self._flush_scheduled = True
             loop.call_soon(self._flush)
         return future
+
+    def now(self) -> float:
+        """The clock of deadlines."""
+        return self._loop.time()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request waits or runs."""
+        return bool(len(self.policy) or self.running)
 
     def close(self) -> None:
         """Stop the timers; what waits is not run."""
@@ -89,6 +104,8 @@ class BatchScheduler(Generic[Request, Result]):
     def _flush(self) -> None:
         self._flush_scheduled = False
         now = self._loop.time()
+        if self._timed:  # not only when the sweep comes by: none may have its turn too late
+            self._expire(now)
         while self.running < self.concurrency:
             batch = self.policy.take(now)
             if not batch:
@@ -151,14 +168,17 @@ class BatchScheduler(Generic[Request, Result]):
     def _sweep(self) -> None:
         self._sweeper = None
         now = self._loop.time()
-        for waiting, why in self.policy.expire(now):
-            self._drop(waiting, why)
+        self._expire(now)
         for batch in self._executing.values():
             for waiting in batch:
                 if waiting.deadline is not None and now >= waiting.deadline and not waiting.item[1].done():
                     self._drop(waiting, Expiry.DEADLINE)
         if len(self.policy) or self._executing:
             self._arm()
+
+    def _expire(self, now: float) -> None:
+        for waiting, why in self.policy.expire(now):
+            self._drop(waiting, why)
 
     def _drop(self, waiting: Waiting[tuple[Request, asyncio.Future[Result]]], why: Expiry) -> None:
         self.observer.dropped(why.value)
@@ -167,6 +187,8 @@ class BatchScheduler(Generic[Request, Result]):
             return
         if why is Expiry.DEADLINE:
             future.set_exception(DeadlineExceeded("The request was not answered before its deadline."))
+        elif why is Expiry.TIMEOUT:
+            future.set_exception(QueueTimeout("The request waited too long for its turn; try again later."))
         else:
             future.set_exception(ClientGone("The client closed the connection before the answer."))
 

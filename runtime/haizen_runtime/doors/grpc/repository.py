@@ -11,38 +11,34 @@ from typing import TYPE_CHECKING
 
 from haizen_runtime.doors.grpc.calls import Buffer, GrpcCall, Methods
 from haizen_runtime.doors.grpc.status import SERVICE
-from haizen_runtime.doors.http.repository import check_parameters, described, load_model, unload_model
+from haizen_runtime.doors.http.repository import check_parameters, described
 from haizen_runtime.protocol.v2_proto_status import model_index, read_flag, read_names, read_texts, repository_change
 
 if TYPE_CHECKING:
     from haizen_runtime.doors.grpc.app import GrpcApp
-    from haizen_runtime.engine.model import Model
 
 
 def repository_methods(grpc: GrpcApp) -> Methods:
     """Methods by path."""
     plane = grpc.app.plane
 
-    def wanted(data: bytes, start: int, end: int) -> tuple[str, list[Model]]:
+    def wanted(data: bytes, start: int, end: int) -> str:
         check_parameters(read_names(data, start, end, 3))
         first, second = read_texts(data, start, end, 2)
-        name = second or first
-        return name, [plane.model(name, version) for version in plane.registry.versions(name)]
+        return second or first
 
     async def index(call: GrpcCall, data: bytes, start: int, end: int) -> Sequence[Buffer]:
         only_ready = read_flag(data, start, end, 2)
         return [model_index(**described(each)) for each in plane.registry if each.ready or not only_ready]
 
     async def load(call: GrpcCall, data: bytes, start: int, end: int) -> Sequence[Buffer]:
-        name, models = wanted(data, start, end)
-        for model in models:
-            await load_model(plane, model)
+        name = wanted(data, start, end)
+        await plane.changes.load(name)
         return (repository_change(name),)
 
     async def unload(call: GrpcCall, data: bytes, start: int, end: int) -> Sequence[Buffer]:
-        name, models = wanted(data, start, end)
-        for model in models:
-            await unload_model(plane, model)
+        name = wanted(data, start, end)
+        await plane.changes.unload(name)
         return (repository_change(name),)
 
     return Methods({

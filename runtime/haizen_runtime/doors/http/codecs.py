@@ -29,16 +29,18 @@ def length_of(header: bytes) -> int:
 class V1Codec:
     """One request of KServe's v1 or TF Serving's predict, and the answer in the form of the request."""
 
-    __slots__ = ("_columnar", "_model", "_version")
+    __slots__ = ("_columnar", "_model", "_takes_json", "_version")
 
     def __init__(self, model: Model, version: str | None = None) -> None:
         self._model = model
         self._version = version
         self._columnar = False
+        self._takes_json = False
 
     def decode(self, body: bytes | memoryview) -> InferenceRequest:
         """From a body; as it is for models that take any JSON."""
-        if self._model.takes_json:
+        self._takes_json = self._model.takes_json  # of this request: the model may be reloaded before the answer
+        if self._takes_json:
             request = body_request(body, self._model.name)
             request.version = self._version
             return request
@@ -58,7 +60,7 @@ class V1Codec:
 
     def encode(self, response: InferenceResponse, request: InferenceRequest) -> bytes:
         """To a body."""
-        if self._model.takes_json and (body := body_answer(response)) is not None:
+        if self._takes_json and (body := body_answer(response)) is not None:
             return body
         if self._columnar:
             return tf_json.encode_columns(v1_json.output_values(response))

@@ -73,14 +73,16 @@ class EngineCollector:
             "haizen_worker_restarts", "Worker processes of Python model code that ended and were replaced.",
             labels=(*_MODEL, "worker"),
         )  # fmt: skip
+        loads = CounterMetricFamily(
+            "haizen_model_loads", "Loads and reloads, by what came of them.", labels=("model_name", "result")
+        )
+        _count(requests, ((model.name, door, str(status), count) for model in models
+                          for (door, status), count in sorted(model.metrics.requests.items())))  # fmt: skip
+        _count(drops, ((model.name, *drop) for model in models for drop in sorted(model.metrics.drops.items())))
+        _count(batches, ((model.name, *place) for model in models for place in model.metrics.batches.items()))
+        _count(loads, ((model.name, *result) for model in models for result in model.metrics.loads.items()))
         for model in models:
             metrics, labels = model.metrics, (model.name, model.version)
-            for (door, status), count in sorted(metrics.requests.items()):
-                requests.add_metric((model.name, door, str(status)), count)
-            for reason, count in sorted(metrics.drops.items()):
-                drops.add_metric((model.name, reason), count)
-            for place, count in metrics.batches.items():
-                batches.add_metric((model.name, place), count)
             in_flight.add_metric(labels, metrics.in_flight)
             queued.add_metric(labels, model.queued)
             held.add_metric(labels, self._plane.waiting.count(model))
@@ -91,7 +93,21 @@ class EngineCollector:
             for worker in model.workers:
                 memory.add_metric((*labels, str(worker.index)), worker.rss_bytes)
                 restarts.add_metric((*labels, str(worker.index)), worker.restarts)
-        yield from (requests, drops, batches, in_flight, queued, held, ready, load, warm, loop_rows, memory, restarts)
+        yield from (
+            requests,
+            drops,
+            batches,
+            loads,
+            in_flight,
+            queued,
+            held,
+            ready,
+            load,
+            warm,
+            loop_rows,
+            memory,
+            restarts,
+        )
 
 
 def render(app: HttpApp) -> bytes:
@@ -104,6 +120,16 @@ def render(app: HttpApp) -> bytes:
         GCCollector(registry=registry)
         registry.register(EngineCollector(app.plane))
     return generate_latest(registry)
+
+
+def _count(family: CounterMetricFamily, rows: Iterable[tuple[*tuple[str, ...], int]]) -> None:
+    """Add a row for each set of labels; what versions of one model counted adds up."""
+    totals: dict[tuple[str, ...], int] = {}
+    for *labels, count in rows:
+        key = tuple(map(str, labels))
+        totals[key] = totals.get(key, 0) + int(count)
+    for key, total in totals.items():
+        family.add_metric(key, total)
 
 
 def _histogram(name: str, text: str, series: Iterable[tuple[str, Histogram]]) -> HistogramMetricFamily:

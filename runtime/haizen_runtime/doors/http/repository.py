@@ -1,6 +1,7 @@
 """The model repository extension over REST: which models there are, loading and unloading one of them.
 
-Its models are those that the process was started with. A name stands for all versions of it.
+Its models are those that the process was started with. A name stands for all versions of it. Loading one that is
+loaded reads its files again when they changed, beside the running one, which serves until then (`engine.repository`).
 """
 
 from __future__ import annotations
@@ -8,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from haizen_runtime.protocol.errors import InvalidInput, StartError
+from haizen_runtime.protocol.errors import InvalidInput
 
 if TYPE_CHECKING:
     from haizen_runtime.doors.http.app import Call, Endpoint, HttpApp
-    from haizen_runtime.engine.dataplane import DataPlane
     from haizen_runtime.engine.model import Model
 
 KNOWN: Final = frozenset({"unload_dependents"})
@@ -45,14 +45,12 @@ def repository_endpoints(app: HttpApp) -> dict[str, Endpoint]:
 
     async def load(call: Call) -> None:
         await body_of(call)
-        for version in plane.registry.versions(call.match.model):
-            await load_model(plane, plane.model(call.match.model, version))
+        await plane.changes.load(call.match.model)
         await answer(call, {"name": call.match.model, "load": True})
 
     async def unload(call: Call) -> None:
         await body_of(call)
-        for version in plane.registry.versions(call.match.model):
-            await unload_model(plane, plane.model(call.match.model, version))
+        await plane.changes.unload(call.match.model)
         await answer(call, {"name": call.match.model, "unload": True})
 
     return {"v2.index": index, "v2.load": load, "v2.unload": unload}
@@ -67,24 +65,6 @@ def check_parameters(names: Iterable[str]) -> None:
 
 def described(model: Model) -> dict[str, str]:
     """A line of the index (Triton's form)."""
-    reason = model.error.message if model.error is not None else "unloaded" if model.withdrawn else ""
+    error = model.error or model.reload_error
+    reason = error.message if error is not None else "unloaded" if model.withdrawn else ""
     return {"name": model.name, "version": model.version, "state": model.state.value, "reason": reason}
-
-
-async def load_model(plane: DataPlane, model: Model) -> None:
-    """Load a model that is not loaded. Raises ModelNotReady when it cannot be, or is on its way already."""
-    if not model.ready and (model.failed or model.withdrawn):
-        try:
-            await plane.load(model)
-        except StartError:
-            raise model.not_ready() from None
-    if not model.ready:
-        raise model.not_ready()
-
-
-async def unload_model(plane: DataPlane, model: Model) -> None:
-    """Answer what a model has taken, then let go of it. Raises ModelNotReady while it is on its way."""
-    if model.ready:
-        await plane.unload(model)
-    if not model.withdrawn or model.ready:
-        raise model.not_ready()
