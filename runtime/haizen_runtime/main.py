@@ -45,10 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def configure_logging(settings: Settings) -> None:
     """Log to stderr."""
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
-    )
-    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # it warns of every client that speaks no HTTP
+    from haizen_runtime.observing.logs import configure
+
+    configure(settings.log_level, settings.log_format)
 
 
 def _serve(settings: Settings) -> None:

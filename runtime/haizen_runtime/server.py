@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING, Any
 import uvicorn.server
 from uvicorn.config import Config
 
+from haizen_runtime.doors.chain import surrounded
 from haizen_runtime.doors.http.connections import connection_class
 from haizen_runtime.doors.http.http2 import Http2Connection
 
 if TYPE_CHECKING:
+    import ssl
+
     from haizen_runtime.doors.http.app import HttpApp
+    from haizen_runtime.observing.tracing import Tracing
     from haizen_runtime.settings import Settings
 
 log = logging.getLogger("haizen_runtime")
@@ -26,12 +30,23 @@ log = logging.getLogger("haizen_runtime")
 FORCED_EXIT_CODE = 128 + signal.SIGTERM
 
 
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """What the port listens with; None for plain text. Raises InvalidConfiguration."""
+    if not settings.tls_cert_file:
+        return None
+    from haizen_runtime.tls import ServerTls
+
+    return ServerTls(settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file).context
+
+
 class Server(uvicorn.server.Server):
     """uvicorn's server without its signal handlers, which close the listening sockets at once."""
 
-    def __init__(self, app: HttpApp, settings: Settings) -> None:
+    def __init__(self, app: HttpApp, settings: Settings, tracing: Tracing | None = None) -> None:
+        """Raises InvalidConfiguration when API keys or certificates cannot be read."""
         # uvicorn types an ASGI app by its own TypedDicts; ours takes any mapping.
-        application: Any = app
+        application: Any = surrounded(app, settings, tracing)
+        tls = tls_context(settings)
         super().__init__(
             Config(
                 application,
@@ -45,6 +60,7 @@ class Server(uvicorn.server.Server):
                 proxy_headers=False,
                 server_header=False,
                 timeout_keep_alive=settings.keep_alive_timeout_seconds,
+                ssl_context_factory=None if tls is None else lambda config, default: tls,
             )
         )
         self.app = app

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from haizen_runtime.doors.http.app import HttpApp, HttpSettings
 from haizen_runtime.engine.dataplane import DataPlane
 from haizen_runtime.engine.waiting import WaitingRoom
+from haizen_runtime.observing.tracing import start_tracing
 from haizen_runtime.protocol.event_settings import EventSettings
 from haizen_runtime.server import Server
 
@@ -30,7 +31,8 @@ def serve(settings: Settings, models: Sequence[Model], listener: socket.socket) 
 
 
 async def _serve(settings: Settings, models: Sequence[Model], listener: socket.socket) -> None:
-    plane = DataPlane(waiting=WaitingRoom(settings.queue_limit, settings.load_wait_seconds))
+    tracing = start_tracing(os.environ)
+    plane = DataPlane(waiting=WaitingRoom(settings.queue_limit, settings.load_wait_seconds), tracer=tracing)
     for model in models:
         plane.registry.add(model)
     app = HttpApp(
@@ -45,11 +47,13 @@ async def _serve(settings: Settings, models: Sequence[Model], listener: socket.s
             settings.health_route,
             settings.predict_route,
             EventSettings.from_environment(os.environ),
+            model_control=settings.model_control_mode == "explicit",
         ),
     )
-    server = Server(app, settings)
+    server = Server(app, settings, tracing)
     serving = asyncio.ensure_future(server.serve([listener]))
-    log.info("listening on http://%s:%d", settings.host, listener.getsockname()[1])
+    scheme = "https" if settings.tls_cert_file else "http"
+    log.info("listening on %s://%s:%d", scheme, settings.host, listener.getsockname()[1])
     loading = asyncio.ensure_future(_load_all(plane, app))
     await asyncio.wait((serving, loading), return_when=asyncio.FIRST_COMPLETED)
     if loading.done() and loading.exception() is not None:
@@ -60,6 +64,8 @@ async def _serve(settings: Settings, models: Sequence[Model], listener: socket.s
     await serving
     for task in (loading, *((polling,) if polling is not None else ())):
         task.cancel()
+    if tracing is not None:
+        tracing.close()
 
 
 async def _load_all(plane: DataPlane, app: HttpApp) -> None:

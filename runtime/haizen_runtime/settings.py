@@ -115,6 +115,20 @@ class Settings:
     Off as shipped: many clients accept it unasked, and in a cluster the bytes cost less than the compression."""
     enable_docs_url: bool = False
     """Answer /docs (Swagger's page) and /openapi.json."""
+    model_control_mode: str = "none"
+    """none, or explicit: models may be loaded and unloaded on request (Triton's words)."""
+    api_keys_file: str = ""
+    """A file of API keys, one a line; then every request but probes needs one. Read again when it changes."""
+    tls_cert_file: str = ""
+    """The server's certificate with its chain (PEM); the port then speaks TLS only. Read again when it changes."""
+    tls_key_file: str = ""
+    """The certificate's private key (PEM)."""
+    tls_client_ca_file: str = ""
+    """Certificate authorities (PEM): clients must have a certificate of one of them."""
+    access_log: str = "off"
+    """Which requests get a log line: off, errors (answers from 400 on, gRPC's other than OK) or all."""
+    log_format: str = "text"
+    """text, or json: each line a JSON object."""
     drain_quiet_seconds: float = 1.0
     """After SIGTERM, requests are accepted until none came for this long."""
     drain_timeout_seconds: float = 60.0
@@ -172,6 +186,13 @@ class Settings:
             _in_range("--default_priority_level", self.default_priority_level, 1, self.priority_levels)
         _one_of("--batch_place", self.batch_place, ("auto", "loop", "thread"))
         _one_of("--device", self.device, ("auto", "cpu", "cuda", "tensorrt"))
+        _one_of("--model_control_mode", self.model_control_mode, ("none", "explicit"))
+        _one_of("--access_log", self.access_log, ("off", "errors", "all"))
+        _one_of("--log_format", self.log_format, ("text", "json"))
+        if bool(self.tls_cert_file) != bool(self.tls_key_file):
+            raise InvalidConfiguration("TLS needs both --tls_cert_file and --tls_key_file.")
+        if self.tls_client_ca_file and not self.tls_cert_file:
+            raise InvalidConfiguration("--tls_client_ca_file needs --tls_cert_file and --tls_key_file.")
         _one_of("--log_level", self.log_level, ("debug", "info", "warning", "error"))
         if not self.model_name or any(char in self.model_name for char in "/:?#% "):
             raise InvalidConfiguration(

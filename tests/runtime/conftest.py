@@ -47,7 +47,9 @@ class RuntimeProcess:
     @property
     def url(self) -> str:
         found: list[str] = []
-        wait_for(lambda: bool(found.extend(re.findall(r"listening on (http://\S+)", self.log)) or found), self.describe)
+        wait_for(
+            lambda: bool(found.extend(re.findall(r"listening on (https?://\S+)", self.log)) or found), self.describe
+        )
         return found[0]
 
     def wait_ready(self) -> None:

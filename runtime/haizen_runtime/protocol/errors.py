@@ -2,9 +2,10 @@
 
 HaizenError
   RequestError            the answer to one request; `status` is the HTTP status, `grpc_status` gRPC's
-    InvalidInput 400, MalformedMessage 400, RouteNotFound 404, ModelNotFound 404, VersionNotFound 404,
-    ServiceNotFound 404, MethodNotAllowed 405, RequestTimeout 408, PayloadTooLarge 413, UnsupportedMedia 415,
-    ClientGone 499, InferenceFailed 500, ReloadFailed 500, ModelNotReady 503, QueueFull 503, QueueTimeout 503,
+    InvalidInput 400, MalformedMessage 400, Unauthenticated 401, Forbidden 403, RouteNotFound 404,
+    ModelNotFound 404, VersionNotFound 404, ServiceNotFound 404, MethodNotAllowed 405, RequestTimeout 408,
+    PayloadTooLarge 413, UnsupportedMedia 415, ClientGone 499, InferenceFailed 500, ReloadFailed 500,
+    ModelNotReady 503, QueueFull 503, QueueTimeout 503,
     DeadlineExceeded 504
   StartError              ends the process; `reason` and `exit_code` go into the termination message
     InvalidConfiguration 2, ModelLoadFailed 3, ModelDownloadFailed 4, ChecksumMismatch 4, UntrustedFormat 5,
@@ -25,10 +26,12 @@ class GrpcStatus(IntEnum):
     INVALID_ARGUMENT = 3
     DEADLINE_EXCEEDED = 4
     NOT_FOUND = 5
+    PERMISSION_DENIED = 7
     RESOURCE_EXHAUSTED = 8
     UNIMPLEMENTED = 12
     INTERNAL = 13
     UNAVAILABLE = 14
+    UNAUTHENTICATED = 16
 
 
 class HaizenError(Exception):
@@ -62,6 +65,20 @@ class MalformedMessage(InvalidInput):
     """A gRPC frame or protobuf message that cannot be read; gRPC's own servers answer INTERNAL then, and so do we."""
 
     grpc_status = GrpcStatus.INTERNAL
+
+
+class Unauthenticated(RequestError):
+    """The request carries no API key that is known here."""
+
+    status = 401
+    grpc_status = GrpcStatus.UNAUTHENTICATED
+
+
+class Forbidden(RequestError):
+    """Whoever asks is known and may not do this, or nobody may."""
+
+    status = 403
+    grpc_status = GrpcStatus.PERMISSION_DENIED
 
 
 class RouteNotFound(RequestError):

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+    from haizen_runtime.engine.timing import BatchTiming
+
 Scalar = str | int | float | bool
 """What a parameter's value may be (Open Inference Protocol)."""
 
@@ -62,6 +64,8 @@ class InferenceRequest:
     sequence: SequencePosition | None = None
     is_cancelled: Callable[[], bool] | None = None
     """Answers whether the client is gone. Cheap; asked only while a request waits."""
+    timing: BatchTiming | None = None
+    """Filled in when its batch runs, if somebody set it."""
 
 
 @dataclass(slots=True)

@@ -16,6 +16,8 @@ import threading
 from pathlib import Path
 from typing import Any, Final
 
+from haizen_runtime.observing.logs import configure
+from haizen_runtime.observing.printed import print_to_log
 from haizen_runtime.protocol.errors import StartError
 from haizen_runtime.workers.channel import BrokenChannel, receive, send
 from haizen_runtime.workers.failures import described, sendable
@@ -39,11 +41,8 @@ def main(arguments: list[str]) -> int:
     if first is None:
         return 0
     order = first[0]
-    logging.basicConfig(
-        level=str(order["log_level"]).upper(),
-        format="%(asctime)s %(levelname)s worker %(process)d: %(message)s",
-        stream=sys.stderr,
-    )
+    configure(str(order["log_level"]), str(order["log_format"]), {"model": order["name"], "worker": os.getpid()})
+    print_to_log()
     return asyncio.run(Worker(sock, Path(order["path"]), order["name"]).run())
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from haizen_runtime.observing.logs import configured_format
 from haizen_runtime.protocol.errors import InvalidInput
 from haizen_runtime.workers.channel import BrokenChannel, TooLong, receive, send
 from haizen_runtime.workers.failures import WorkerLost, as_error
@@ -56,7 +57,8 @@ class WorkerProcess:
         self._numbers = 0
         self._gone = False
         with contextlib.suppress(OSError):  # it is gone already: `read` will tell
-            send(self._sock, {"op": "load", "path": path, "name": name, "log_level": log_level})
+            send(self._sock, {"op": "load", "path": path, "name": name, "log_level": log_level,
+                              "log_format": configured_format()})  # fmt: skip
 
     def read(self) -> tuple[dict[str, Any], int | None] | None:
         """The next message, with its descriptor; None once the process has ended or speaks nonsense."""

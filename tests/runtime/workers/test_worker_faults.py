@@ -253,7 +253,8 @@ def test_unloading_ends_the_workers_and_loading_brings_new_ones(tmp_path: Path, 
 
             async def stop(self):
                 Path({str(stopped)!r}).touch()
-        """
+        """,
+        "--model_control_mode=explicit",
     )
     before = pid_of(say(runtime.url, "hello"))
     assert httpx.post(f"{runtime.url}/v2/repository/models/code/unload", timeout=60).status_code == 200

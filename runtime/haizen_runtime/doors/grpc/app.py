@@ -26,6 +26,7 @@ from haizen_runtime.doors.grpc.metadata import OK, Headers, deadline_of, error_t
 from haizen_runtime.doors.grpc.streams import MessageStream
 from haizen_runtime.doors.http.body import BodyReader, Receive
 from haizen_runtime.doors.http.responses import Send
+from haizen_runtime.observing.identity import identified
 from haizen_runtime.protocol.errors import (
     DeadlineExceeded,
     MethodNotAllowed,
@@ -120,13 +121,20 @@ class GrpcApp:
         except RequestError as error:
             message, trailers = b"", error_trailers(error)
         except Exception:
-            log.exception("gRPC %s failed", path[:200])
+            log.exception("gRPC %s failed", path[:200], extra=identified(headers))
             message, trailers = b"", error_trailers(RequestError(FAILED))
         await send(
             {"type": "http.response.start", "status": 200, "headers": self.head(headers, encoding), "trailers": True}
         )
         await send({"type": "http.response.body", "body": message})
         await send({"type": "http.response.trailers", "headers": trailers})
+
+    async def refuse(self, send: Send, error: RequestError, headers: Mapping[bytes, bytes]) -> None:
+        """Answer a call that is not let in."""
+        head = self.head(headers, None)
+        await send({"type": "http.response.start", "status": 200, "headers": head, "trailers": True})
+        await send({"type": "http.response.body", "body": b""})
+        await send({"type": "http.response.trailers", "headers": error_trailers(error)})
 
     async def _stream(self, call: GrpcCall, send: Send, encoding: bytes | None) -> None:
         """A streaming method; the head leaves with the first message, the status at the end."""
@@ -144,7 +152,7 @@ class GrpcApp:
         except RequestError as error:
             trailers = error_trailers(error)
         except Exception:
-            log.exception("gRPC %s failed", path[:200])
+            log.exception("gRPC %s failed", path[:200], extra=identified(call.headers))
             trailers = error_trailers(RequestError(FAILED))
         await stream.close(trailers)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from haizen_runtime.doors.grpc.calls import Buffer, GrpcCall, Methods
 from haizen_runtime.doors.grpc.status import SERVICE
-from haizen_runtime.doors.http.repository import check_parameters, described
+from haizen_runtime.doors.http.repository import check_parameters, control_is_off, described
 from haizen_runtime.protocol.v2_proto_status import model_index, read_flag, read_names, read_texts, repository_change
 
 if TYPE_CHECKING:
@@ -41,6 +41,11 @@ def repository_methods(grpc: GrpcApp) -> Methods:
         await plane.changes.unload(name)
         return (repository_change(name),)
 
+    async def refuse(call: GrpcCall, data: bytes, start: int, end: int) -> Sequence[Buffer]:
+        raise control_is_off()
+
+    if not grpc.app.settings.model_control:
+        load = unload = refuse
     return Methods({
         SERVICE + "RepositoryIndex": index,
         SERVICE + "RepositoryModelLoad": load,

@@ -17,6 +17,7 @@ from haizen_runtime.doors.http.body import BodyReader, Receive
 from haizen_runtime.doors.http.responses import Responder, Send
 from haizen_runtime.doors.http.routing import GET, POST, Match, match
 from haizen_runtime.engine.dataplane import DataPlane
+from haizen_runtime.observing.identity import identified
 from haizen_runtime.protocol.errors import MethodNotAllowed, RequestError, RouteNotFound
 from haizen_runtime.protocol.event_settings import EventSettings
 
@@ -52,6 +53,8 @@ class HttpSettings:
     """A further path for predictions (Vertex AI's)."""
     events: EventSettings = field(default_factory=EventSettings)
     """How CloudEvents are answered."""
+    model_control: bool = False
+    """Whether models may be loaded and unloaded on request."""
 
 
 @dataclass(slots=True)
@@ -145,7 +148,7 @@ class HttpApp:
         except RequestError as error:
             await self.responder.error(send, error, headers)
         except Exception:
-            log.exception("%s %s failed", scope["method"], scope["path"][:200])
+            log.exception("%s %s failed", scope["method"], scope["path"][:200], extra=identified(headers))
             await self.responder.error(
                 send, RequestError("The server failed on this request; its log says more."), headers
             )

@@ -2,6 +2,7 @@
 
 Its models are those that the process was started with. A name stands for all versions of it. Loading one that is
 loaded reads its files again when they changed, beside the running one, which serves until then (`engine.repository`).
+Both are refused unless the settings allow them (`docs/design/0007-models-are-not-unloaded-unasked.md`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from haizen_runtime.protocol.errors import InvalidInput
+from haizen_runtime.protocol.errors import Forbidden, InvalidInput
 
 if TYPE_CHECKING:
     from haizen_runtime.doors.http.app import Call, Endpoint, HttpApp
@@ -53,6 +54,11 @@ def repository_endpoints(app: HttpApp) -> dict[str, Endpoint]:
         await plane.changes.unload(call.match.model)
         await answer(call, {"name": call.match.model, "unload": True})
 
+    async def refuse(call: Call) -> None:
+        raise control_is_off()
+
+    if not app.settings.model_control:
+        load = unload = refuse
     return {"v2.index": index, "v2.load": load, "v2.unload": unload}
 
 
@@ -61,6 +67,13 @@ def check_parameters(names: Iterable[str]) -> None:
     unknown = next((name for name in names if name not in KNOWN), None)
     if unknown is not None:
         raise InvalidInput(f"The parameter {unknown[:80]} is not supported: models come from the server's own files.")
+
+
+def control_is_off() -> Forbidden:
+    """The error for loading and unloading where nobody allowed it."""
+    return Forbidden(
+        "Models are not loaded or unloaded on request here; start the server with --model_control_mode=explicit."
+    )
 
 
 def described(model: Model) -> dict[str, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from haizen_runtime.doors.http.compression import THREAD_BYTES, accepted_encoding, compressed
-from haizen_runtime.protocol.errors import MethodNotAllowed, RequestError
+from haizen_runtime.protocol.errors import MethodNotAllowed, RequestError, Unauthenticated
 
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
@@ -16,6 +16,7 @@ Headers = list[tuple[bytes, bytes]]
 JSON: Final = (b"content-type", b"application/json")
 OCTETS: Final = (b"content-type", b"application/octet-stream")
 CLOSE: Final = (b"connection", b"close")
+AUTHENTICATE: Final = (b"www-authenticate", b'Bearer realm="haizen"')
 _REQUEST_ID: Final = b"x-request-id"
 MAX_REQUEST_ID_BYTES: Final = 200
 JOIN_BYTES: Final = 64 * 1024
@@ -128,6 +129,8 @@ class Responder:
             extra.append((b"retry-after", b"%d" % error.retry_after_seconds))
         if isinstance(error, MethodNotAllowed):
             extra.append((b"allow", error.allowed.encode("latin-1")))
+        if isinstance(error, Unauthenticated):
+            extra.append(AUTHENTICATE)
         if error.status in (408, 413):  # the rest of the body is still on its way: do not read it as a request
             extra.append(CLOSE)
         text = error.message.encode("utf-8", "replace").decode()

@@ -197,10 +197,18 @@ def own_runtime(iris_dir: Path, tmp_path: Path, start_program: Callable[..., Any
     for name in ("iris", "other"):
         (tmp_path / "models" / name).symlink_to(iris_dir)
     runtime: RuntimeProcess = start_program(
-        "-c", PROGRAM, str(tmp_path / "models"), "--host=127.0.0.1", "--http_port=0"
+        "-c", PROGRAM, str(tmp_path / "models"), "--host=127.0.0.1", "--http_port=0", "--model_control_mode=explicit"
     )
     runtime.wait_ready()
     return runtime
+
+
+@pytest.mark.parametrize("verb", ["Load", "Unload"])
+def test_models_are_not_loaded_or_unloaded_unless_allowed(iris_client: Client, verb: str) -> None:
+    message = getattr(PB, f"RepositoryModel{verb}Request")(model_name="iris")
+    code, details = failure(lambda: iris_client.call(f"RepositoryModel{verb}", message))
+    assert (code, "--model_control_mode=explicit" in details) == (grpc.StatusCode.PERMISSION_DENIED, True)
+    assert iris_client.call("ModelReady", PB.ModelReadyRequest(name="iris")).ready
 
 
 def test_models_are_unloaded_and_loaded(own_runtime: RuntimeProcess) -> None:

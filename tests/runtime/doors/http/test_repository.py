@@ -21,7 +21,9 @@ def two(iris_dir: Path, tmp_path: Path, start_program: Callable[..., RuntimeProc
     for name in ("iris", "other"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "model.joblib").write_bytes((iris_dir / "model.joblib").read_bytes())
-    runtime = start_program("-c", PROGRAM, str(tmp_path), "--host=127.0.0.1", "--http_port=0")
+    runtime = start_program(
+        "-c", PROGRAM, str(tmp_path), "--host=127.0.0.1", "--http_port=0", "--model_control_mode=explicit"
+    )
     runtime.wait_ready()
     return runtime
 
@@ -71,6 +73,21 @@ def test_the_life_of_a_model(two: RuntimeProcess, tmp_path: Path) -> None:
         assert client.post("/v2/models/iris/infer", json=BODY).json()["outputs"][0]["data"] == [0]
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "status", "says"),
+    [
+        pytest.param("rose/load", None, 404, "rose does not exist", id="load-unknown"),
+        pytest.param("rose/unload", None, 404, "rose does not exist", id="unload-unknown"),
+        pytest.param("iris/load", b'{"parameters": {"config": "{}"}}', 400, "config is not", id="config"),
+        pytest.param("iris/load", b'{"parameters": [1]}', 400, "not supported", id="parameters"),
+    ],
+)
+def test_bad_changes(two: RuntimeProcess, path: str, body: bytes | None, status: int, says: str) -> None:
+    response = httpx.post(f"{two.url}/v2/repository/models/{path}", content=body)
+    assert response.status_code == status
+    assert says in response.json()["error"]
+
+
 def test_what_was_taken_is_answered(two: RuntimeProcess) -> None:
     with ThreadPoolExecutor(9) as pool, httpx.Client(base_url=two.url, timeout=60) as client:
         answers = [pool.submit(client.post, "/v2/models/iris/infer", json=BODY) for _ in range(200)]
@@ -88,14 +105,10 @@ def test_what_was_taken_is_answered(two: RuntimeProcess) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "says"),
     [
-        pytest.param("POST", "models/rose/load", None, 404, "rose does not exist", id="load-unknown"),
-        pytest.param("POST", "models/rose/unload", None, 404, "rose does not exist", id="unload-unknown"),
+        pytest.param("POST", "models/iris/load", None, 403, "--model_control_mode=explicit", id="load"),
+        pytest.param("POST", "models/iris/unload", None, 403, "--model_control_mode=explicit", id="unload"),
         pytest.param("POST", "index", b'{"ready": 1}', 400, "expected a boolean", id="ready"),
         pytest.param("POST", "index", b"[]", 400, "JSON object", id="list"),
-        pytest.param(
-            "POST", "models/iris/load", b'{"parameters": {"config": "{}"}}', 400, "config is not", id="config"
-        ),
-        pytest.param("POST", "models/iris/load", b'{"parameters": [1]}', 400, "not supported", id="parameters"),
         pytest.param("POST", "models/iris/start", None, 404, "No such path", id="verb"),
         pytest.param("POST", "models//load", None, 404, "No such path", id="no-name"),
         pytest.param("GET", "index", None, 405, "use POST", id="get"),

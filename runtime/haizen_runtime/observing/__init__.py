@@ -1,0 +1,1 @@
+"""What is told about single requests: log lines and traces. All of it off as shipped."""
