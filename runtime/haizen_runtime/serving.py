@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from haizen_runtime.doors.http.app import HttpApp, HttpSettings
 from haizen_runtime.engine.dataplane import DataPlane
+from haizen_runtime.engine.timing import install_tracer
 from haizen_runtime.engine.waiting import WaitingRoom
 from haizen_runtime.observing.tracing import start_tracing
 from haizen_runtime.protocol.event_settings import EventSettings
@@ -32,7 +33,9 @@ def serve(settings: Settings, models: Sequence[Model], listener: socket.socket) 
 
 async def _serve(settings: Settings, models: Sequence[Model], listener: socket.socket) -> None:
     tracing = start_tracing(os.environ)
-    plane = DataPlane(waiting=WaitingRoom(settings.queue_limit, settings.load_wait_seconds), tracer=tracing)
+    if tracing is not None:
+        install_tracer(tracing)
+    plane = DataPlane(waiting=WaitingRoom(settings.queue_limit, settings.load_wait_seconds))
     for model in models:
         plane.registry.add(model)
     app = HttpApp(

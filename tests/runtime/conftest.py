@@ -48,7 +48,7 @@ class RuntimeProcess:
     def url(self) -> str:
         found: list[str] = []
         wait_for(
-            lambda: bool(found.extend(re.findall(r"listening on (https?://\S+)", self.log)) or found), self.describe
+            lambda: bool(found.extend(re.findall(r"listening on (https?://[\w.:]+)", self.log)) or found), self.describe
         )
         return found[0]
 

@@ -96,8 +96,7 @@ def test_alpn(secure: RuntimeProcess, authority: Authority, offered: list[str], 
 def test_old_versions_of_tls_are_refused(secure: RuntimeProcess, authority: Authority) -> None:
     context = trusting(authority)
     context.set_ciphers("ALL:@SECLEVEL=0")
-    with pytest.warns(DeprecationWarning):
-        context.minimum_version = ssl.TLSVersion.TLSv1
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         context.maximum_version = ssl.TLSVersion.TLSv1_1
     with socket.create_connection(address(secure)) as plain, pytest.raises(ssl.SSLError):
         context.wrap_socket(plain, server_hostname="localhost")
@@ -173,7 +172,7 @@ def test_clients_need_a_certificate_when_asked_for(
         pytest.param(lambda folder: (folder / "server.crt").write_text("x"), "cannot be used for TLS", id="garbage"),
         pytest.param(lambda folder: Authority("x").write(folder, "other") and (folder / "other.key").rename(
             folder / "server.key"), "KEY_VALUES_MISMATCH", id="key-of-another"),
-        pytest.param(lambda folder: (folder / "clients.crt").write_text("x"), "has no PEM certificates", id="authority"),
+        pytest.param(lambda folder: (folder / "clients.crt").write_text("x"), "has no PEM certificates", id="clients"),
     ],
 )  # fmt: skip
 def test_certificates_that_cannot_be_used_are_told(tmp_path: Path, break_it: Callable[[Path], Any], says: str) -> None:

@@ -10,23 +10,16 @@ from haizen_runtime.engine.repository import Changes, Repository
 from haizen_runtime.engine.waiting import WaitingRoom
 
 if TYPE_CHECKING:
-    from haizen_runtime.engine.timing import InferenceTracer
     from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse
 
 
 class DataPlane:
     """The engine's face. Doors decode, call this, and encode."""
 
-    def __init__(
-        self,
-        registry: ModelRegistry | None = None,
-        waiting: WaitingRoom | None = None,
-        tracer: InferenceTracer | None = None,
-    ) -> None:
+    def __init__(self, registry: ModelRegistry | None = None, waiting: WaitingRoom | None = None) -> None:
         self.registry = registry or ModelRegistry()
         self.waiting = waiting or WaitingRoom()
         """Where doors let requests wait whose model is not loaded yet."""
-        self.tracer = tracer
         self.draining = False
         """True once the process was asked to end: unready, while requests are still answered."""
         self.repository = Repository(self)

@@ -120,8 +120,7 @@ class Model:
         """Whether its version is not known yet, because nobody has looked at the files."""
         self.reload_error: StartError | None = None
         """Why the last reload failed, while the former one serves."""
-        self.tracer: InferenceTracer | None = None
-        """Who follows its requests; set before it is started."""
+        self._tracer: InferenceTracer | None = None
         self._backend: Backend | None = None
         self._successor: tuple[Backend, int] | None = None
         self._scheduler: BatchScheduler[InferenceRequest, InferenceResponse] | None = None
@@ -222,7 +221,7 @@ class Model:
         Returns the predecessor, which the caller closes once it has answered.
         """
         from haizen_runtime.engine.batches import run_batch
-        from haizen_runtime.engine.timing import timed
+        from haizen_runtime.engine.timing import installed_tracer, timed
         from haizen_runtime.scheduling.policy import BatchPolicy
         from haizen_runtime.scheduling.scheduler import BatchScheduler
         from haizen_runtime.scheduling.threads import WorkerThreads
@@ -234,18 +233,15 @@ class Model:
             retired = Retired(self._backend, self._scheduler)
         self._backend = backend
         instances = (backend.instances or settings.instances or usable_cpus()) if backend.concurrent else 1
-
-        def execute(requests: Sequence[InferenceRequest]) -> list[InferenceResponse | Exception]:
-            return run_batch(backend, requests, self.version)
-
         rows = min(settings.max_batch_rows, backend.max_batch_rows or settings.max_batch_rows)
+        self._tracer = installed_tracer()
         self._scheduler = BatchScheduler(
             BatchPolicy(
                 rows if backend.batchable else 1,
                 settings.max_batch_delay_seconds if backend.batchable else 0.0,
                 settings.queue_limit,
             ),
-            execute if self.tracer is None else timed(execute),
+            timed(lambda requests: run_batch(backend, requests, self.version), self._tracer is not None),
             WorkerThreads(instances, f"model-{self.name}"),
             instances,
             self.loop_rows,
@@ -268,7 +264,7 @@ class Model:
             priority = queue.level(priority)
             start_by = queue.start_by(scheduler.now(), request.queue_timeout)
         answer = scheduler.submit(request, key, rows, request.deadline, priority, request.is_cancelled, start_by)
-        return await (answer if self.tracer is None else self.tracer.follow(self, request, answer))
+        return await (answer if self._tracer is None else self._tracer.follow(self, request, answer))
 
     def withdraw(self) -> None:
         """Take no more requests; those that were taken are still answered, until `unload`."""

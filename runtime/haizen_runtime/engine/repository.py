@@ -136,7 +136,6 @@ class Repository:
         model = registry.find(name, version) or registry.all(name)[0].sibling(version)
         if model.ready and files.fingerprint is not None and files.fingerprint == model.files.fingerprint:
             return None
-        model.tracer = self._plane.tracer
         try:
             await on_daemon_thread(f"load-{name}", lambda: model.load(files))
         except StartError as error:

@@ -33,8 +33,24 @@ class InferenceTracer(Protocol):
         """Await the answer of a request that was queued just now. Sets `request.timing` if it wants to know more."""
 
 
-def timed(execute: Execute) -> Execute:
-    """The same, writing down when for the requests that want to know."""
+_tracer: InferenceTracer | None = None
+
+
+def install_tracer(tracer: InferenceTracer) -> None:
+    """Let every model that is started from now on be followed; one for the whole process."""
+    global _tracer
+    _tracer = tracer
+
+
+def installed_tracer() -> InferenceTracer | None:
+    """The one that was installed; models ask once, when they are started."""
+    return _tracer
+
+
+def timed(execute: Execute, wanted: bool) -> Execute:
+    """The same, writing down when for the requests that want to know; if not wanted, the very same."""
+    if not wanted:
+        return execute
 
     def run(requests: Sequence[InferenceRequest]) -> list[InferenceResponse | Exception]:
         started = time_ns()

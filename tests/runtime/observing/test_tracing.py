@@ -1,0 +1,271 @@
+"""Traces: spans of real requests at a real OTLP receiver, and a collector that is gone, slow or broken."""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from haizen_runtime.observing.tracing import is_wanted
+from tests.runtime.conftest import RuntimeProcess, wait_for
+from tests.runtime.doors.grpc.conftest import PB, Client, target_of
+
+BODY = {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP64", "data": [5.1, 3.5, 1.4, 0.2]}]}
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+SAMPLED, NOT_SAMPLED = f"00-{TRACE}-{PARENT}-01", f"00-{TRACE[::-1]}-{PARENT}-00"
+AT_ONCE = {"OTEL_BSP_SCHEDULE_DELAY": "50"}
+"""Milliseconds until spans leave; the SDK's own 5 s would only make the tests slow."""
+
+
+class Collector(ThreadingHTTPServer):
+    """An OTLP/HTTP receiver. `behave` says what becomes of a request: an HTTP status, or None for no answer at all."""
+
+    daemon_threads = True
+
+    def __init__(self, behave: Callable[[], int | None]) -> None:
+        self.behave = behave
+        self.spans: list[dict[str, Any]] = []
+        self.resources: list[dict[str, Any]] = []
+        self.requests = 0
+        self.released = threading.Event()
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def named(self, start: str) -> list[dict[str, Any]]:
+        return [span for span in self.spans if span["name"].startswith(start)]
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Collector
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.requests += 1
+        status = self.server.behave()
+        if status is None:
+            self.server.released.wait()
+            return
+        if status == 200 and self.path == "/v1/traces":
+            encoded = self.headers.get("content-encoding") == "gzip"
+            self._take(ExportTraceServiceRequest.FromString(gzip.decompress(body) if encoded else body))
+        self.send_response(status)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def _take(self, message: Any) -> None:
+        for each in message.resource_spans:
+            self.server.resources.append(attributes(each.resource))
+            for scope in each.scope_spans:
+                self.server.spans += [
+                    {
+                        "name": span.name, "kind": span.kind, "trace": span.trace_id.hex(), "id": span.span_id.hex(),
+                        "parent": span.parent_span_id.hex(), "start": span.start_time_unix_nano,
+                        "end": span.end_time_unix_nano, "status": span.status.code, **attributes(span),
+                    }
+                    for span in scope.spans
+                ]  # fmt: skip
+
+    def log_message(self, *arguments: object) -> None:
+        """Nothing."""
+
+
+def attributes(message: Any) -> dict[str, Any]:
+    return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in message.attributes}
+
+
+@pytest.fixture
+def collect() -> Iterator[Callable[..., Collector]]:
+    started: list[Collector] = []
+
+    def start(behave: Callable[[], int | None] = lambda: 200) -> Collector:
+        started.append(Collector(behave))
+        return started[-1]
+
+    yield start
+    for collector in started:
+        collector.released.set()
+        collector.shutdown()
+        collector.server_close()
+
+
+@pytest.fixture
+def start_traced(iris_dir: Path, start_runtime: Callable[..., RuntimeProcess]) -> Callable[..., RuntimeProcess]:
+    def start(endpoint: str, *arguments: str, **environment: str) -> RuntimeProcess:
+        runtime = start_runtime(
+            "--model_name=iris", f"--model_dir={iris_dir}", "--allow_code", *arguments,
+            OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, **{**AT_ONCE, **environment},
+        )  # fmt: skip
+        runtime.wait_ready()
+        return runtime
+
+    return start
+
+
+def infer(runtime: RuntimeProcess, body: Any = BODY, **headers: str) -> httpx.Response:
+    return httpx.post(f"{runtime.url}/v2/models/iris/infer", json=body, headers=headers, timeout=60)
+
+
+def test_the_spans_of_a_request(collect: Callable[..., Collector], start_traced: Callable[..., RuntimeProcess]) -> None:
+    collector = collect()
+    runtime = start_traced(collector.url, "--access_log=all", K_SERVICE="iris-predictor")
+    assert infer(runtime, traceparent=SAMPLED, **{"x-request-id": "one"}).status_code == 200
+    wait_for(lambda: len(collector.spans) >= 3, runtime.describe)
+    spans = {span["name"]: span for span in collector.spans}
+    request, queue, execute = (spans[name] for name in ("POST /v2/models/{model}/infer", "queue", "execute"))
+    assert len(collector.spans) == 3  # none of the probes
+    assert {span["trace"] for span in spans.values()} == {TRACE}
+    assert (request["parent"], queue["parent"], execute["parent"]) == (PARENT, request["id"], request["id"])
+    assert request["start"] <= queue["start"] <= queue["end"] == execute["start"] <= execute["end"] <= request["end"]
+    for span in (request, queue, execute):
+        assert (span["haizen.model.name"], span["haizen.model.version"]) == ("iris", "1")
+    assert execute["haizen.batch.requests"] == 1
+    expected = {
+        "kind": 2, "status": 0, "http.request.method": "POST", "http.route": "/v2/models/{model}/infer",
+        "url.path": "/v2/models/iris/infer", "url.scheme": "http", "network.protocol.version": "1.1",
+        "http.response.status_code": 200, "http.request.header.x-request-id": "one",
+    }  # fmt: skip
+    assert {name: request[name] for name in expected} == expected
+    assert collector.resources[0]["service.name"] == "iris-predictor"
+    wait_for(lambda: f"trace_id={TRACE}" in runtime.log, runtime.describe)
+
+
+def test_calls_of_grpc_have_the_same_spans(
+    collect: Callable[..., Collector], start_traced: Callable[..., RuntimeProcess]
+) -> None:
+    import numpy as np
+
+    collector = collect()
+    runtime = start_traced(collector.url, OTEL_SERVICE_NAME="mine", OTEL_EXPORTER_OTLP_COMPRESSION="gzip")
+    client = Client(target_of(runtime))
+    client.call("ServerLive", PB.ServerLiveRequest())
+    array = np.array([[5.1, 3.5, 1.4, 0.2]])
+    client.infer("iris", "FP64", array, metadata=[("traceparent", SAMPLED)])
+    with pytest.raises(grpc.RpcError):
+        client.infer("rose", "FP64", array, metadata=[("traceparent", SAMPLED)])
+    client.channel.close()
+    wait_for(lambda: len(collector.spans) >= 4, runtime.describe)
+    good, bad = sorted(
+        collector.named("inference.GRPCInferenceService/ModelInfer"), key=lambda span: span["rpc.grpc.status_code"]
+    )
+    assert (good["rpc.grpc.status_code"], bad["rpc.grpc.status_code"]) == (0, 5)
+    assert (good["status"], bad["status"]) == (0, 0)  # a client's mistake is no error of the server
+    assert (good["rpc.system"], good["rpc.service"]) == ("grpc", "inference.GRPCInferenceService")
+    assert {span["parent"] for span in (*collector.named("queue"), *collector.named("execute"))} == {good["id"]}
+    assert collector.resources[0]["service.name"] == "mine"
+
+
+def test_the_caller_decides_what_is_sampled(
+    collect: Callable[..., Collector], start_traced: Callable[..., RuntimeProcess]
+) -> None:
+    collector = collect()
+    runtime = start_traced(collector.url)
+    infer(runtime, traceparent=NOT_SAMPLED)
+    infer(runtime, {"inputs": []}, traceparent=SAMPLED)
+    infer(runtime, traceparent="00-garbage-01")
+    wait_for(lambda: len(collector.named("POST")) >= 2, runtime.describe)
+    assert NOT_SAMPLED.split("-")[1] not in {span["trace"] for span in collector.spans}
+    assert sorted(span["http.response.status_code"] for span in collector.named("POST")) == [200, 400]
+
+
+def test_paths_of_no_endpoint_make_no_names_of_spans(
+    collect: Callable[..., Collector], start_traced: Callable[..., RuntimeProcess]
+) -> None:
+    collector = collect()
+    runtime = start_traced(collector.url)
+    for number in range(5):
+        httpx.get(f"{runtime.url}/no/such/{number}")
+        httpx.request(f"VERB{number}", f"{runtime.url}/v1/models/{number}/versions/{number}:predict")
+    httpx.post(f"{runtime.url}/v2/health/live")
+    httpx.get(f"{runtime.url}/metrics")
+    wait_for(lambda: len(collector.spans) >= 10, runtime.describe)
+    names = {span["name"] for span in collector.spans}
+    assert names == {"GET", "_OTHER /v1/models/{model}/versions/{version}:predict"}
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        pytest.param(None, id="never-answers"),
+        pytest.param(503, id="is-overloaded"),
+        pytest.param(400, id="takes-nothing"),
+        pytest.param("gone", id="is-not-there"),
+    ],
+)
+def test_a_bad_collector_hurts_nobody(
+    collect: Callable[..., Collector], start_traced: Callable[..., RuntimeProcess], behaviour: Any
+) -> None:
+    """More spans than the queue takes, answered all the same; an end in time; few lines in the log."""
+    collector = collect(lambda: behaviour)
+    url = collector.url
+    if behaviour == "gone":
+        collector.shutdown()
+        collector.server_close()
+    runtime = start_traced(url, OTEL_BSP_MAX_QUEUE_SIZE="64", OTEL_BSP_MAX_EXPORT_BATCH_SIZE="16")
+
+    def client(_: int) -> set[int]:
+        with httpx.Client(base_url=runtime.url, timeout=60) as session:
+            return {session.post("/v2/models/iris/infer", json=BODY).status_code for _ in range(100)}
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set().union(*pool.map(client, range(4))) == {200}
+    if behaviour != "gone":
+        assert collector.requests >= 1
+    runtime.terminate()
+    assert runtime.wait_exit() == 0, runtime.log
+    assert len(runtime.lines) < 12, runtime.log
+    assert "Traceback" not in runtime.log
+
+
+@pytest.mark.parametrize(
+    ("environment", "wanted"),
+    [
+        pytest.param({}, False, id="nothing"),
+        pytest.param({"OTEL_SERVICE_NAME": "x", "OTEL_TRACES_SAMPLER": "always_on"}, False, id="only-other-variables"),
+        pytest.param({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}, True, id="endpoint"),
+        pytest.param({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c:4318/v1/traces"}, True, id="endpoint-of-traces"),
+        pytest.param({"OTEL_TRACES_EXPORTER": "otlp"}, True, id="exporter"),
+        pytest.param({"OTEL_TRACES_EXPORTER": "console, otlp"}, True, id="several"),
+        pytest.param({"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c"}, False, id="none"),
+        pytest.param({"OTEL_TRACES_EXPORTER": "zipkin", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c"}, False, id="zipkin"),
+        pytest.param({"OTEL_TRACES_EXPORTER": "otlp", "OTEL_SDK_DISABLED": "true"}, False, id="disabled"),
+    ],
+)
+def test_the_standard_variables_turn_it_on(environment: dict[str, str], wanted: bool) -> None:
+    assert is_wanted(environment) is wanted
+
+
+def test_off_imports_nothing_of_it() -> None:
+    code = (
+        "import sys, haizen_runtime.serving\n"
+        "from haizen_runtime.observing.tracing import start_tracing\n"
+        "assert start_tracing({}) is None\n"
+        "sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_without_the_library_it_is_off_with_a_warning(start_program: Callable[..., Any], iris_dir: Path) -> None:
+    runtime = start_program(
+        "-c",
+        "import sys; sys.modules['opentelemetry.sdk'] = None\n"
+        "from haizen_runtime.main import main; sys.exit(main(sys.argv[1:]))",
+        "--host=127.0.0.1", "--http_port=0", "--model_name=iris", f"--model_dir={iris_dir}", "--allow_code",
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9",
+    )  # fmt: skip
+    runtime.wait_ready()
+    assert "OpenTelemetry is not installed (haizen[tracing])" in runtime.log
