@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("haizen_runtime")
 
 FIRST_REQUEST: Final = (
+    "haizen_runtime.doors.http.generate",
     "haizen_runtime.doors.http.inference",
     "haizen_runtime.doors.http.invocations",
     "haizen_runtime.engine.batches",

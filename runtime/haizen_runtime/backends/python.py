@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ from haizen_runtime.workers.pool import WorkerPool
 if TYPE_CHECKING:
     from haizen_runtime.backends.loading import LoadOptions
     from haizen_runtime.engine.backend import Arrays
+    from haizen_runtime.engine.streams import Answers
+    from haizen_runtime.protocol.messages import Scalar
 
 Array = np.ndarray[Any, Any]
 
@@ -32,7 +34,9 @@ class PythonBackend(Backend):
         self.instances = count * int(description["concurrency"])
         self.max_batch_rows = int(description["max_batch_rows"])
         self.takes_json = bool(description["takes_json"])
-        self.batchable = self.max_batch_rows > 1 and not self.takes_json
+        self.decoupled = bool(description["decoupled"])
+        self.explains = bool(description["explains"])
+        self.batchable = self.max_batch_rows > 1 and not self.takes_json and not self.decoupled
         inputs = _metadata(description["inputs"], "get_input_types")
         self.takes_anything = not inputs
         self.metadata = ModelMetadata(
@@ -51,6 +55,16 @@ class PythonBackend(Backend):
     def execute(self, inputs: Arrays, outputs: Sequence[str] | None) -> dict[str, Array]:
         """Wait for a worker's answer. Raises RequestError with the status that the model's code chose."""
         return self._pool.call(inputs, outputs)
+
+    def explain(self, inputs: Arrays, outputs: Sequence[str] | None) -> dict[str, Array]:
+        """Wait for a worker's explanation. Raises RequestError with the status that the model's code chose."""
+        return self._pool.call(inputs, outputs, "explain")
+
+    def stream(
+        self, inputs: Arrays, outputs: Sequence[str] | None, parameters: Mapping[str, Scalar], answers: Answers
+    ) -> None:
+        """Hand a worker's answers on, while they are read. Raises RequestError as `execute`."""
+        self._pool.stream(inputs, outputs, parameters, answers)
 
     def sample(self, rows: int) -> Arrays | None:
         """None: code of which nothing is known may refuse made-up values."""

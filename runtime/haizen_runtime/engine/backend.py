@@ -12,6 +12,9 @@ from haizen_runtime.protocol.messages import ModelMetadata
 if TYPE_CHECKING:
     import numpy as np
 
+    from haizen_runtime.engine.streams import Answers
+    from haizen_runtime.protocol.messages import Scalar
+
     Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 
@@ -42,6 +45,21 @@ class Backend(ABC):
     @abstractmethod
     def sample(self, rows: int) -> Arrays | None:
         """Inputs of the right shape and datatype for a warm-up, or None when nothing can be made up."""
+
+    explains: bool = False
+    """Whether it has `explain`."""
+    decoupled: bool = False
+    """Whether it gives any number of answers to a request (Triton's word): `stream` is called then, never `execute`."""
+
+    def explain(self, inputs: Arrays, outputs: Sequence[str] | None) -> dict[str, np.ndarray[Any, Any]]:
+        """Explain a prediction; gives the body of a v1 answer (json_bodies.py). Raises RequestError."""
+        raise NotImplementedError
+
+    def stream(
+        self, inputs: Arrays, outputs: Sequence[str] | None, parameters: Mapping[str, Scalar], answers: Answers
+    ) -> None:
+        """Put each answer into `answers`; returns after the last, or once nobody reads them. Raises RequestError."""
+        raise NotImplementedError
 
     takes_json: bool = False
     """Whether it takes the body of a v1 request as it is (json_bodies.py)."""

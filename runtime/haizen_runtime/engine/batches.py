@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,8 +51,7 @@ def as_request_error(error: Exception) -> RequestError:
 
 
 def _run_one(backend: Backend, request: InferenceRequest, version: str | None) -> InferenceResponse:
-    outputs = backend.execute({tensor.name: tensor.data for tensor in request.inputs}, _wanted(request))
-    return _response(request, outputs, version)
+    return response_of(request, backend.execute(inputs_of(request), wanted_of(request)), version)
 
 
 def _run_merged(
@@ -66,7 +65,7 @@ def _run_merged(
             tensor.name: np.concatenate([_input(request, index, tensor.name) for request in requests])
             for index, tensor in enumerate(first.inputs)
         }
-    outputs = backend.execute(inputs, _wanted(first))
+    outputs = backend.execute(inputs, wanted_of(first))
     total = next(iter(inputs.values())).shape[0]
     named = []
     for name, array in outputs.items():
@@ -89,10 +88,17 @@ def _input(request: InferenceRequest, index: int, name: str) -> Array:
     return tensor.data if tensor.name == name else next(t.data for t in request.inputs if t.name == name)
 
 
-def _wanted(request: InferenceRequest) -> list[str] | None:
+def inputs_of(request: InferenceRequest) -> dict[str, Array]:
+    """Arrays by input name."""
+    return {tensor.name: tensor.data for tensor in request.inputs}
+
+
+def wanted_of(request: InferenceRequest) -> list[str] | None:
+    """The names of the outputs that were asked for; None for all."""
     return [output.name for output in request.outputs] if request.outputs else None
 
 
-def _response(request: InferenceRequest, outputs: dict[str, Array], version: str | None) -> InferenceResponse:
+def response_of(request: InferenceRequest, outputs: Mapping[str, Array], version: str | None) -> InferenceResponse:
+    """The answer to a request."""
     tensors = [Tensor(name, datatype_of(array), array.shape, array) for name, array in outputs.items()]
     return InferenceResponse(request.model, version, tensors, request.id)

@@ -6,8 +6,12 @@ The buckets are those of prometheus_client's defaults for times, which KServe's 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
+
+from haizen_runtime.protocol.errors import RequestError
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -66,6 +70,8 @@ class ModelMetrics:
         """Seconds in the queue and in the model."""
         self.postprocess = Histogram(SECONDS)
         """Seconds from tensors to the body."""
+        self.explain = Histogram(SECONDS)
+        """Seconds in the queue and in the model, of explanations."""
         self.batch_rows = Histogram(ROWS)
         self.requests: dict[tuple[str, int], int] = {}
         """Answers by door and status code."""
@@ -92,3 +98,26 @@ class ModelMetrics:
         """A request got its answer."""
         key = (door, status)
         self.requests[key] = self.requests.get(key, 0) + 1
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What comes of a request."""
+
+    status: int = 200
+    """The HTTP status."""
+
+
+@contextmanager
+def counted(metrics: ModelMetrics, door: str) -> Iterator[Outcome]:
+    """Count a request whatever comes of it: in flight in the block, then by the status of its error or outcome."""
+    metrics.in_flight += 1
+    outcome = Outcome()
+    try:
+        yield outcome
+    except BaseException as error:
+        outcome.status = error.status if isinstance(error, RequestError) else 500
+        raise
+    finally:
+        metrics.in_flight -= 1
+        metrics.answered(door, outcome.status)

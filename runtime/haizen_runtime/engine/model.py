@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from haizen_runtime.engine.cpus import usable_cpus
 from haizen_runtime.engine.keys import batch_key
 from haizen_runtime.engine.metrics import ModelMetrics
 from haizen_runtime.engine.validation import validate
-from haizen_runtime.protocol.errors import ModelLoadFailed, ModelNotReady, StartError
+from haizen_runtime.protocol.errors import (
+    DecoupledModel,
+    ExplainNotImplemented,
+    ModelLoadFailed,
+    ModelNotReady,
+    StartError,
+)
 from haizen_runtime.scheduling.queue_policy import NO_RULES, QueuePolicy
 
 if TYPE_CHECKING:
     from haizen_runtime.engine.backend import Backend
+    from haizen_runtime.engine.jobs import Job
     from haizen_runtime.engine.metrics import WorkerUsage
+    from haizen_runtime.engine.streams import AnswerStream
     from haizen_runtime.engine.timing import InferenceTracer
     from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse, ModelMetadata
     from haizen_runtime.scheduling.scheduler import BatchScheduler
@@ -123,7 +132,7 @@ class Model:
         self._tracer: InferenceTracer | None = None
         self._backend: Backend | None = None
         self._successor: tuple[Backend, int] | None = None
-        self._scheduler: BatchScheduler[InferenceRequest, InferenceResponse] | None = None
+        self._scheduler: BatchScheduler[Any, Any] | None = None
 
     @property
     def ready(self) -> bool:
@@ -154,6 +163,21 @@ class Model:
     def takes_json(self) -> bool:
         """Whether it takes v1 bodies as they are; raises ModelNotReady before it is loaded."""
         return self._loaded_backend().takes_json
+
+    @property
+    def takes_anything(self) -> bool:
+        """Whether its inputs may have any name, datatype and shape; raises ModelNotReady before it is loaded."""
+        return self._loaded_backend().takes_anything
+
+    @property
+    def explains(self) -> bool:
+        """Whether it explains its predictions; raises ModelNotReady before it is loaded."""
+        return self._loaded_backend().explains
+
+    @property
+    def decoupled(self) -> bool:
+        """Whether it gives any number of answers to a request; raises ModelNotReady before it is loaded."""
+        return self._loaded_backend().decoupled
 
     @property
     def workers(self) -> Sequence[WorkerUsage]:
@@ -235,13 +259,16 @@ class Model:
         instances = (backend.instances or settings.instances or usable_cpus()) if backend.concurrent else 1
         rows = min(settings.max_batch_rows, backend.max_batch_rows or settings.max_batch_rows)
         self._tracer = installed_tracer()
+        run: Callable[..., Any] = run_batch
+        if backend.decoupled or backend.explains:
+            from haizen_runtime.engine.jobs import run_work as run
         self._scheduler = BatchScheduler(
             BatchPolicy(
                 rows if backend.batchable else 1,
                 settings.max_batch_delay_seconds if backend.batchable else 0.0,
                 settings.queue_limit,
             ),
-            timed(lambda requests: run_batch(backend, requests, self.version), self._tracer is not None),
+            timed(lambda requests: run(backend, requests, self.version), self._tracer is not None),
             WorkerThreads(instances, f"model-{self.name}"),
             instances,
             self.loop_rows,
@@ -253,18 +280,75 @@ class Model:
 
     async def infer(self, request: InferenceRequest) -> InferenceResponse:
         """Validate, queue and await the answer. Raises RequestError."""
+        scheduler, backend = self._open()
+        if backend.decoupled:
+            raise DecoupledModel(self.name)
+        answer = self._submit(scheduler, backend, request)
+        return await (answer if self._tracer is None else self._tracer.follow(self, request, answer))
+
+    async def explain(self, request: InferenceRequest) -> InferenceResponse:
+        """Explain a prediction: validate, queue and await the answer's v1 body. Raises RequestError."""
+        from haizen_runtime.engine.jobs import explanation
+
+        scheduler, backend = self._open()
+        if not backend.explains:
+            raise ExplainNotImplemented(self.name)
+        self._validate(request, backend)
+        job = explanation(backend, request, self.version)
+        response: InferenceResponse = await self._submit_job(scheduler, job, request, request.is_cancelled)
+        return response
+
+    def stream(self, request: InferenceRequest) -> AnswerStream:
+        """Validate, queue and give the answers as they are made, be it one or many. Raises RequestError.
+
+        The stream is to be read to its end or stopped.
+        """
+        from haizen_runtime.engine.batches import response_of
+        from haizen_runtime.engine.jobs import streaming
+        from haizen_runtime.engine.streams import AnswerStream
+
+        scheduler, backend = self._open()
+        answers = AnswerStream(asyncio.get_running_loop(), lambda outputs: response_of(request, outputs, self.version))
+        request.is_cancelled = answers.is_stopped
+        if backend.decoupled:
+            self._validate(request, backend)
+            job = streaming(backend, request, answers)
+            answers.follow(self._submit_job(scheduler, job, request, answers.is_stopped))
+        else:
+            answers.follow(self._submit(scheduler, backend, request))
+        return answers
+
+    def _open(self) -> tuple[BatchScheduler[Any, Any], Backend]:
         scheduler, backend = self._scheduler, self._backend
         if scheduler is None or backend is None or self.state is not State.READY:
             raise self.not_ready()
+        return scheduler, backend
+
+    @staticmethod
+    def _validate(request: InferenceRequest, backend: Backend) -> None:
         validate(request, None if backend.takes_anything else backend.metadata, backend.batchable)
+
+    def _submit(
+        self, scheduler: BatchScheduler[Any, Any], backend: Backend, request: InferenceRequest
+    ) -> asyncio.Future[InferenceResponse]:
+        self._validate(request, backend)
         rows = request.inputs[0].shape[0] if backend.batchable else 1
         key, priority, start_by = batch_key(request), request.priority, None
         if self._has_queue_policy or request.queue_timeout is not None:
             queue = self.scheduling.queue
             priority = queue.level(priority)
             start_by = queue.start_by(scheduler.now(), request.queue_timeout)
-        answer = scheduler.submit(request, key, rows, request.deadline, priority, request.is_cancelled, start_by)
-        return await (answer if self._tracer is None else self._tracer.follow(self, request, answer))
+        return scheduler.submit(request, key, rows, request.deadline, priority, request.is_cancelled, start_by)
+
+    def _submit_job(
+        self,
+        scheduler: BatchScheduler[Any, Any],
+        job: Job,
+        request: InferenceRequest,
+        is_cancelled: Callable[[], bool] | None,
+    ) -> asyncio.Future[Any]:
+        """Queue a job: its key is its own, so that it shares no batch, and its size keeps it off the event loop."""
+        return scheduler.submit(job, job, self.loop_rows + 1, request.deadline, request.priority, is_cancelled)
 
     def withdraw(self) -> None:
         """Take no more requests; those that were taken are still answered, until `unload`."""

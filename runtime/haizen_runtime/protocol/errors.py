@@ -2,10 +2,10 @@
 
 HaizenError
   RequestError            the answer to one request; `status` is the HTTP status, `grpc_status` gRPC's
-    InvalidInput 400, MalformedMessage 400, Unauthenticated 401, Forbidden 403, RouteNotFound 404,
-    ModelNotFound 404, VersionNotFound 404, ServiceNotFound 404, MethodNotAllowed 405, RequestTimeout 408,
-    PayloadTooLarge 413, UnsupportedMedia 415, ClientGone 499, InferenceFailed 500, ReloadFailed 500,
-    ModelNotReady 503, QueueFull 503, QueueTimeout 503,
+    InvalidInput 400, MalformedMessage 400, DecoupledModel 400, Unauthenticated 401, Forbidden 403,
+    RouteNotFound 404, ModelNotFound 404, VersionNotFound 404, ServiceNotFound 404, MethodNotAllowed 405,
+    RequestTimeout 408, PayloadTooLarge 413, UnsupportedMedia 415, ClientGone 499, InferenceFailed 500,
+    ReloadFailed 500, ExplainNotImplemented 501, ModelNotReady 503, QueueFull 503, QueueTimeout 503,
     DeadlineExceeded 504
   StartError              ends the process; `reason` and `exit_code` go into the termination message
     InvalidConfiguration 2, ModelLoadFailed 3, ModelDownloadFailed 4, ChecksumMismatch 4, UntrustedFormat 5,
@@ -168,6 +168,30 @@ class ReloadFailed(RequestError):
     """The new files of a model cannot be loaded; the former ones go on serving."""
 
     status = 500
+
+
+class DecoupledModel(RequestError):
+    """The door gives one answer, the model any number of them; Triton's gRPC status."""
+
+    status = 400
+    grpc_status = GrpcStatus.UNIMPLEMENTED
+
+    def __init__(self, name: str) -> None:
+        short = _shorten(name)
+        super().__init__(
+            f"Model {short} streams its answers (decoupled): use POST /v2/models/{short}/generate_stream, "
+            "or ModelStreamInfer over gRPC."
+        )
+
+
+class ExplainNotImplemented(RequestError):
+    """The model has no explain; status and the beginning of the text are KServe's."""
+
+    status = 501
+    grpc_status = GrpcStatus.UNIMPLEMENTED
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Could not find explainer_host. Model {_shorten(name)} has no method explain.")
 
 
 class ModelNotReady(RequestError):

@@ -130,12 +130,12 @@ def _columns(instances: list[Any], key: str, metadata: ModelMetadata) -> list[Te
 
 def _tensor(values: list[Any], name: str, datatype: str | None, where: str) -> Tensor:
     if datatype is None:
-        datatype = _natural_datatype(values, where)
+        datatype = natural_datatype(values, where)
     array = array_from_json(values, datatype, where)
     return Tensor(name, datatype, array.shape, array)
 
 
-def _natural_datatype(values: list[Any], where: str) -> str:
+def natural_datatype(values: list[Any], where: str) -> str:
     """What numpy makes of the values, as KServe's own servers do."""
     try:
         array = np.array(values)

@@ -6,7 +6,7 @@ from typing import Final
 
 from haizen_runtime.backends import files
 from haizen_runtime.doors.grpc import framing, metadata
-from haizen_runtime.doors.grpc.inference import STREAM_CONCURRENCY
+from haizen_runtime.doors.grpc.stream_inference import STREAM_CONCURRENCY
 from haizen_runtime.doors.http import holding, http2, responses
 from haizen_runtime.protocol import errors, json_body, shapes
 from haizen_runtime.reference.markdown import size, table

@@ -23,7 +23,9 @@ KSERVE_STATUS: Final = {
     "ModelNotReady": 503,
     "ServerNotReady": 503,
 }
-"""KServe's rule: its exceptions (kserve.errors) and the status that its REST server answers with."""
+"""KServe's rule: its exceptions (kserve.errors) and the status that its REST server answers with; 501 is
+NotImplementedError's."""
+NOT_IMPLEMENTED: Final = 501
 _KNOWN: Final[dict[int, type[RequestError]]] = {
     400: InvalidInput,
     413: PayloadTooLarge,
@@ -35,7 +37,7 @@ _GRPC: Final = {
     404: GrpcStatus.NOT_FOUND,
     408: GrpcStatus.DEADLINE_EXCEEDED,
     429: GrpcStatus.RESOURCE_EXHAUSTED,
-    501: GrpcStatus.UNIMPLEMENTED,
+    NOT_IMPLEMENTED: GrpcStatus.UNIMPLEMENTED,
 }
 
 
@@ -65,6 +67,8 @@ def _described(error: BaseException) -> tuple[int, str]:
         if name == "HTTPException" and module in ("starlette.exceptions", "fastapi.exceptions"):
             status, detail = getattr(error, "status_code", 500), getattr(error, "detail", text)
             return (status if isinstance(status, int) and 400 <= status < 600 else 500), str(detail)[:MAX_MESSAGE]
+        if base is NotImplementedError:
+            return NOT_IMPLEMENTED, text
         if base is MemoryError or name == "OutOfMemoryError":
             return 503, "The model ran out of memory on this request."
     if isinstance(error, SystemExit):

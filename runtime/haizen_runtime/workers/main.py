@@ -13,18 +13,25 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
+
+import numpy as np
 
 from haizen_runtime.observing.logs import configure
 from haizen_runtime.observing.printed import print_to_log
 from haizen_runtime.protocol.errors import StartError
 from haizen_runtime.workers.channel import BrokenChannel, receive, send
-from haizen_runtime.workers.failures import described, sendable
+from haizen_runtime.workers.emitting import Emission
+from haizen_runtime.workers.failures import NOT_IMPLEMENTED, described, sendable
 from haizen_runtime.workers.served import ServedModel, serve_code
-from haizen_runtime.workers.tensors import pack, unpack
+from haizen_runtime.workers.tensors import bytes_of, pack, unpack
 
 log = logging.getLogger("haizen_runtime.workers")
+
+Array = np.ndarray[Any, Any]
+Run = Callable[[Mapping[str, Array], Sequence[str] | None], Awaitable[dict[str, Array]]]
 
 PR_SET_PDEATHSIG: Final = 1
 
@@ -64,6 +71,7 @@ class Worker:
         self._path = path
         self._name = name
         self._tasks: set[asyncio.Task[None]] = set()
+        self._emissions: dict[int, Emission] = {}
         self._stopping = asyncio.Event()
 
     async def run(self) -> int:
@@ -89,30 +97,65 @@ class Worker:
         try:
             while (received := receive(self._sock)) is not None:
                 message, descriptor = received
-                if message["op"] == "infer":
-                    loop.call_soon_threadsafe(self._begin, served, message, descriptor)
-                else:
+                if message["op"] == "stop":
                     loop.call_soon_threadsafe(self._stopping.set)
+                else:
+                    loop.call_soon_threadsafe(self._take, served, message, descriptor)
         except (OSError, BrokenChannel):
             pass
         os._exit(0)
 
-    def _begin(self, served: ServedModel, message: dict[str, Any], descriptor: int | None) -> None:
-        task = asyncio.ensure_future(self._answer(served, message, descriptor))
+    def _take(self, served: ServedModel, message: dict[str, Any], descriptor: int | None) -> None:
+        """Begin a call, or hand a word to the one it is about."""
+        op, number = message["op"], message["id"]
+        emission = self._emissions.get(number)
+        if op == "taken":
+            if emission is not None:
+                emission.taken()
+        elif op == "cancel":
+            if emission is not None:
+                emission.cancel()
+        elif op == "stream":
+            self._emissions[number] = emission = Emission()
+            self._start(number, self._emit(served, emission, message, descriptor))
+        else:
+            self._start(number, self._answer(served.explain if op == "explain" else served.infer, message, descriptor))
+
+    def _start(self, number: int, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(self._told(number, work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _answer(self, served: ServedModel, message: dict[str, Any], descriptor: int | None) -> None:
-        number = message["id"]
+    async def _told(self, number: int, work: Coroutine[Any, Any, None]) -> None:
+        """Whatever ends a call, the server is told."""
         try:
-            inputs = unpack(message["inputs"], descriptor, writable=True)
-            tensors, segment = pack(await served.infer(inputs, message["outputs"]))
-            self._tell({"op": "answer", "id": number, "outputs": tensors}, segment)
+            await work
         except BaseException as error:  # also a cancellation: whoever waits is told
             status, text = described(error)
             log.log(logging.ERROR if status >= 500 else logging.INFO, "a request failed: %s", text,
-                    exc_info=error if status >= 500 else None)  # fmt: skip
+                    exc_info=error if status >= 500 and status != NOT_IMPLEMENTED else None)  # fmt: skip
             self._tell({"op": "error", "id": number, "status": status, "message": text})
+
+    async def _answer(self, run: Run, message: dict[str, Any], descriptor: int | None) -> None:
+        tensors, segment = pack(await run(unpack(message["inputs"], descriptor, writable=True), message["outputs"]))
+        self._tell({"op": "answer", "id": message["id"], "outputs": tensors}, segment)
+
+    async def _emit(
+        self, served: ServedModel, emission: Emission, message: dict[str, Any], descriptor: int | None
+    ) -> None:
+        number = message["id"]
+
+        def emit(outputs: Mapping[str, Array]) -> int:
+            tensors, segment = pack(outputs)
+            self._tell({"op": "part", "id": number, "outputs": tensors}, segment)
+            return bytes_of(tensors)
+
+        try:
+            inputs = unpack(message["inputs"], descriptor, writable=True)
+            await emission.run(served.stream(inputs, message["outputs"], message["parameters"]), emit)
+        finally:
+            del self._emissions[number]
+        self._tell({"op": "end", "id": number})
 
     def _tell(self, message: dict[str, Any], descriptor: int | None = None) -> None:
         with contextlib.suppress(OSError):  # the server is gone: the thread that reads ends this process

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,9 @@ from typing import Any, Final
 import numpy as np
 
 from haizen_runtime.engine.metrics import WorkerUsage
+from haizen_runtime.engine.streams import Answers
 from haizen_runtime.protocol.errors import DeadlineExceeded, ModelLoadFailed, ModelNotReady
+from haizen_runtime.protocol.messages import Scalar
 from haizen_runtime.workers.process import WorkerProcess
 from haizen_runtime.workers.restarts import RestartPolicy
 
@@ -76,23 +79,50 @@ class WorkerPool:
         self.close()
         raise ModelLoadFailed(self._failure)
 
-    def call(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None) -> dict[str, Array]:
-        """Run the model on a free worker; blocking. Raises RequestError."""
+    def call(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None, op: str = "infer") -> dict[str, Array]:
+        """Infer, or explain, on a free worker; blocking. Raises RequestError."""
+        with self._busy() as worker:
+            try:
+                return worker.call(op, inputs, outputs).result(self._limit)
+            except FutureTimeout:
+                raise self._hung(worker) from None
+
+    def stream(
+        self,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str] | None,
+        parameters: Mapping[str, Scalar],
+        answers: Answers,
+    ) -> None:
+        """Put a free worker's answers into `answers`; blocking, until the worker has ended the call.
+
+        Raises RequestError. The limit of one call is, for a stream, that of the time to its next answer.
+        """
+        with self._busy() as worker:
+            call = worker.stream(inputs, outputs, parameters)
+            answers.on_stop(call.cancel)
+            try:
+                while (result := call.take(self._limit)) is not None:
+                    answers.put(result)  # when nobody reads any more, `cancel` was called, and `take` ends
+            except TimeoutError:
+                raise self._hung(worker) from None
+
+    @contextmanager
+    def _busy(self) -> Iterator[WorkerProcess]:
+        """A worker with room for a call, which it has until the end of the block. Raises ModelNotReady."""
         worker = self._take()
         try:
-            future = worker.call(inputs, outputs)
-            try:
-                result = future.result(self._limit)
-            except FutureTimeout:
-                worker.kill(f"a request took longer than {self._limit:g} s")
-                raise DeadlineExceeded(
-                    f"The model did not answer within {self._limit:g} s; its worker process was ended and is replaced."
-                ) from None
-            return result
+            yield worker
         finally:
             with self._changed:
                 worker.in_flight -= 1
                 self._changed.notify_all()
+
+    def _hung(self, worker: WorkerProcess) -> DeadlineExceeded:
+        worker.kill(f"a request took longer than {self._limit:g} s")
+        return DeadlineExceeded(
+            f"The model did not answer within {self._limit:g} s; its worker process was ended and is replaced."
+        )
 
     @property
     def problem(self) -> str | None:

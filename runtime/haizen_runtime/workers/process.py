@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Final
 
@@ -18,9 +18,11 @@ import numpy as np
 
 from haizen_runtime.observing.logs import configured_format
 from haizen_runtime.protocol.errors import InvalidInput
+from haizen_runtime.protocol.messages import Scalar
+from haizen_runtime.workers.calls import StreamCall
 from haizen_runtime.workers.channel import BrokenChannel, TooLong, receive, send
 from haizen_runtime.workers.failures import WorkerLost, as_error
-from haizen_runtime.workers.tensors import pack, unpack
+from haizen_runtime.workers.tensors import bytes_of, pack, unpack
 
 Array = np.ndarray[Any, Any]
 
@@ -53,7 +55,7 @@ class WorkerProcess:
         self._death = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else -1
         self._lock = threading.Lock()
         self._reaping = threading.Lock()
-        self._calls: dict[int, Future[dict[str, Array]]] = {}
+        self._calls: dict[int, Future[dict[str, Array]] | StreamCall] = {}
         self._numbers = 0
         self._gone = False
         with contextlib.suppress(OSError):  # it is gone already: `read` will tell
@@ -80,9 +82,34 @@ class WorkerProcess:
         except OSError:
             return None
 
-    def call(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None) -> Future[dict[str, Array]]:
-        """Send a request; its answer comes to the future. Raises WorkerLost when the process has ended."""
+    def call(self, op: str, inputs: Mapping[str, Array], outputs: Sequence[str] | None) -> Future[dict[str, Array]]:
+        """Send a request to infer or explain; its answer comes to the future.
+
+        Raises WorkerLost when the process has ended.
+        """
         future: Future[dict[str, Array]] = Future()
+        self._begin(lambda number: future, op, inputs, {"outputs": outputs})
+        return future
+
+    def stream(
+        self, inputs: Mapping[str, Array], outputs: Sequence[str] | None, parameters: Mapping[str, Scalar]
+    ) -> StreamCall:
+        """Send a request whose answers are many. Raises WorkerLost when the process has ended."""
+
+        def make(number: int) -> StreamCall:
+            return StreamCall(lambda word: self._tell({"op": word, "id": number}))
+
+        call = self._begin(make, "stream", inputs, {"outputs": outputs, "parameters": dict(parameters)})
+        assert isinstance(call, StreamCall)
+        return call
+
+    def _begin(
+        self,
+        make: Callable[[int], Future[dict[str, Array]] | StreamCall],
+        op: str,
+        inputs: Mapping[str, Array],
+        more: dict[str, Any],
+    ) -> Future[dict[str, Array]] | StreamCall:
         tensors, segment = pack(inputs)
         with self._lock:
             if self._gone:
@@ -90,38 +117,51 @@ class WorkerProcess:
                     os.close(segment)
                 raise WorkerLost("The model's worker process has ended and is being replaced; try again.")
             self._numbers += 1
-            self._calls[self._numbers] = future
-            message = {"op": "infer", "id": self._numbers, "inputs": tensors, "outputs": outputs}
+            call = self._calls[self._numbers] = make(self._numbers)
             try:
-                send(self._sock, message, segment)
+                send(self._sock, {"op": op, "id": self._numbers, "inputs": tensors, **more}, segment)
             except OSError:
                 pass  # the thread that reads notices the end, too, and fails the call
             except TooLong as error:
                 del self._calls[self._numbers]
                 raise InvalidInput(str(error)) from error
-        return future
+        return call
 
     def answered(self, message: dict[str, Any], descriptor: int | None) -> None:
         """Give an answer to whom it belongs. Raises whatever nonsense provokes."""
-        number, outputs, error = message["id"], None, None
-        if message["op"] == "answer":
+        number, op = message["id"], message["op"]
+        call = self._calls.get(number)
+        if op in ("answer", "part"):
             outputs = unpack(message.get("outputs"), descriptor, writable=False)
-        elif message["op"] == "error" and descriptor is None:
-            error = as_error(message["status"], message["message"])
-        else:
-            if descriptor is not None:
-                os.close(descriptor)
+            if isinstance(call, StreamCall):
+                if op == "answer":
+                    raise ValueError("one answer to a call for many")
+                call.add(outputs, bytes_of(message["outputs"]))
+                return
+            if op == "part":
+                raise ValueError("many answers to a call for one")
+        elif descriptor is not None:
+            os.close(descriptor)
+            raise ValueError("a descriptor that belongs to nothing")
+        if op not in ("answer", "end", "error") or (op == "end" and not isinstance(call, StreamCall)):
             raise ValueError("an unknown kind of message")
-        future = self._calls.pop(number, None)
-        if future is not None and error is not None:
-            future.set_exception(error)
-        elif future is not None and outputs is not None:
-            future.set_result(outputs)
+        self._calls.pop(number, None)
+        if call is None:
+            return
+        if op == "error":
+            call.set_exception(as_error(message["status"], message["message"]))
+        elif isinstance(call, StreamCall):
+            call.set_result(None)
+        else:
+            call.set_result(outputs)
 
     def stop(self) -> None:
         """Ask it to end once it has answered."""
+        self._tell({"op": "stop"})
+
+    def _tell(self, message: dict[str, Any]) -> None:
         with self._lock, contextlib.suppress(OSError):
-            send(self._sock, {"op": "stop"})
+            send(self._sock, message)
 
     def kill(self, why: str) -> None:
         """End it now, with everything it has started."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -17,6 +18,10 @@ from haizen_runtime.protocol.tensor_bytes import as_bytes
 Array = np.ndarray[Any, Any]
 
 NOTHING: Final = "The model returned nothing: predict and postprocess must return their result."
+GENERATOR: Final = (
+    "predict returned a generator without being one: make predict itself a generator function, or set decoupled = True "
+    "in the class, so that the answers are streamed."
+)
 OUTPUT: Final = "output-0"
 """KServe's name for an output without a name."""
 
@@ -28,6 +33,8 @@ def as_outputs(value: Any) -> dict[str, Array]:
     """
     if value is None:
         raise InferenceFailed(NOTHING)
+    if inspect.isgenerator(value) or inspect.isasyncgen(value):
+        raise InferenceFailed(GENERATOR)
     if isinstance(value, Mapping):
         if "predictions" in value:
             return as_outputs(value["predictions"])
@@ -51,11 +58,20 @@ def as_body(value: Any) -> dict[str, Array]:
     """What a model made of a v1 body, as JSON. Raises InferenceFailed for what JSON cannot hold."""
     if value is None:
         raise InferenceFailed(NOTHING)
+    if inspect.isgenerator(value) or inspect.isasyncgen(value):
+        raise InferenceFailed(GENERATOR)
     try:
         body = orjson.dumps(value, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
     except TypeError as error:
         raise InferenceFailed(f"The model's answer cannot be written as JSON: {error}.") from error
     return {JSON_BODY: body_array(body)}
+
+
+def explanation_body(value: Any) -> dict[str, Array]:
+    """What explain returned as the body of a v1 answer: a dictionary as it is, else under `explanations`."""
+    if value is None:
+        raise InferenceFailed("The model returned nothing: explain must return its result.")
+    return as_body(value if isinstance(value, Mapping) else {"explanations": value})
 
 
 def _plain(value: Any) -> Any:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from haizen_runtime.engine.json_bodies import JSON_BODY
+from haizen_runtime.model import Model
 from haizen_runtime.protocol.dtypes import NUMPY_OF
 from haizen_runtime.protocol.errors import InvalidInput, ModelLoadFailed
+from haizen_runtime.protocol.messages import Scalar
+from haizen_runtime.workers.emitting import items_of
 from haizen_runtime.workers.loading import import_code, kserve_bases, load_error, make_model, model_class
-from haizen_runtime.workers.results import as_body, as_outputs, body_of
+from haizen_runtime.workers.results import as_body, as_outputs, body_of, explanation_body
 
 Array = np.ndarray[Any, Any]
 
@@ -27,7 +32,13 @@ class ServedModel:
     def __init__(self, model: Any, path: Path) -> None:
         self._model = model
         self._path = path
-        is_async = inspect.iscoroutinefunction(model.predict)
+        predict = model.predict
+        self.decoupled = bool(getattr(model, "decoupled", False)) or (
+            inspect.isgeneratorfunction(predict) or inspect.isasyncgenfunction(predict)
+        )
+        self.explains = getattr(type(model), "explain", None) not in (None, Model.explain)
+        self._takes_parameters = self.decoupled and takes_parameters(predict)
+        is_async = inspect.iscoroutinefunction(predict) or inspect.isasyncgenfunction(predict)
         self.concurrency = _whole(model, "max_concurrency", DEFAULT_CONCURRENCY, path) if is_async else 1
         self.max_batch_rows = _whole(model, "max_batch_size", 1, path)
         self.takes_json = bool(getattr(model, "takes_json", False))
@@ -50,9 +61,24 @@ class ServedModel:
             return as_body(await self.call(body_of(inputs)))
         return wanted(as_outputs(await self.call(dict(inputs))), outputs)
 
-    async def call(self, value: Any) -> Any:
-        """The answer of preprocess, predict and postprocess."""
-        for name in ("preprocess", "predict", "postprocess"):
+    async def explain(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None) -> dict[str, Array]:
+        """Run preprocess and explain; gives the body of a v1 answer. Raises whatever they raise."""
+        value = body_of(inputs) if JSON_BODY in inputs and self.takes_json else dict(inputs)
+        return explanation_body(await self.call(value, ("preprocess", "explain")))
+
+    async def stream(
+        self, inputs: Mapping[str, Array], outputs: Sequence[str] | None, parameters: Mapping[str, Scalar]
+    ) -> AsyncGenerator[dict[str, Array]]:
+        """Run preprocess once, and postprocess on each of the answers that predict yields. Raises as `infer`."""
+        value = await self.call(dict(inputs), ("preprocess",))
+        more = (dict(parameters),) if self._takes_parameters else ()
+        async with aclosing(items_of(self._model.predict(value, *more))) as items:
+            async for item in items:
+                yield wanted(as_outputs(await self.call(item, ("postprocess",))), outputs)
+
+    async def call(self, value: Any, names: Sequence[str] = ("preprocess", "predict", "postprocess")) -> Any:
+        """What comes of the value when these methods are applied to it one after the other."""
+        for name in names:
             method = getattr(self._model, name, None)
             if method is not None:
                 value = await settled(method(value))
@@ -71,6 +97,8 @@ class ServedModel:
             "concurrency": self.concurrency,
             "max_batch_rows": self.max_batch_rows,
             "takes_json": self.takes_json,
+            "decoupled": self.decoupled,
+            "explains": self.explains,
             "inputs": self._types("get_input_types"),
             "outputs": self._types("get_output_types"),
         }
@@ -93,6 +121,7 @@ class KServeModel(ServedModel):
         self._name = model.name
         self.max_batch_rows = 1
         self.takes_json = True
+        self.explains = True  # or says itself, by NotImplementedError, that it does not
 
     async def load(self) -> None:
         """KServe's rule: a model is ready when `ready` says so after load."""
@@ -104,6 +133,24 @@ class KServeModel(ServedModel):
 
     async def infer(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None) -> dict[str, Array]:
         """A v1 body goes in as its dictionary, tensors as an InferRequest."""
+        answer = await self._called(inputs)
+        if JSON_BODY in inputs:
+            return as_body(answer.to_rest() if hasattr(answer, "to_rest") else answer)
+        return wanted(_outputs(answer), outputs)
+
+    async def explain(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None) -> dict[str, Array]:
+        """Raises NotImplementedError, as kserve.Model does, for a class without explain."""
+        return explanation_body(await self._called(inputs, **_explain_verb()))
+
+    async def stream(
+        self, inputs: Mapping[str, Array], outputs: Sequence[str] | None, parameters: Mapping[str, Scalar]
+    ) -> AsyncGenerator[dict[str, Array]]:
+        """What predict yields, each as the answer it would be by itself."""
+        async with aclosing(items_of(await self._called(inputs))) as items:
+            async for item in items:
+                yield wanted(_outputs(item), outputs)
+
+    async def _called(self, inputs: Mapping[str, Array], **verb: Any) -> Any:
         payload: Any
         if JSON_BODY in inputs:
             payload = body_of(inputs)
@@ -111,14 +158,8 @@ class KServeModel(ServedModel):
             payload = {"instances": _listed(inputs["instances"])}
         else:
             payload = self._request(inputs)
-        answer = await self._model(payload, headers={})
-        if isinstance(answer, tuple):  # since 0.15: the body and the headers of the answer
-            answer = answer[0]
-        if JSON_BODY in inputs:
-            return as_body(answer.to_rest() if hasattr(answer, "to_rest") else answer)
-        if hasattr(answer, "outputs"):
-            return wanted({each.name: _numpy(each) for each in answer.outputs}, outputs)
-        return wanted(as_outputs(answer), outputs)
+        answer = await self._model(payload, headers={}, **verb)
+        return answer[0] if isinstance(answer, tuple) else answer  # since 0.15: the body, and the answer's headers
 
     def _request(self, inputs: Mapping[str, Array]) -> Any:
         import importlib
@@ -176,6 +217,25 @@ def _listed(array: Array) -> Any:
         return array.tolist()
     flat = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in array.ravel()]
     return np.array(flat, dtype=object).reshape(array.shape).tolist()
+
+
+def takes_parameters(predict: Any) -> bool:
+    """Whether a method has an argument for the request's parameters."""
+    return "parameters" in inspect.signature(predict).parameters
+
+
+def _explain_verb() -> dict[str, Any]:
+    """How a kserve.Model is told to explain: `verb` since 0.11, `model_type` before."""
+    module = sys.modules["kserve.model"]
+    if hasattr(module, "InferenceVerb"):
+        return {"verb": module.InferenceVerb.EXPLAIN}
+    return {"model_type": module.ModelType.EXPLAINER}
+
+
+def _outputs(answer: Any) -> dict[str, Array]:
+    if hasattr(answer, "outputs"):
+        return {each.name: _numpy(each) for each in answer.outputs}
+    return as_outputs(answer)
 
 
 def _numpy(output: Any) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -41,6 +41,11 @@ def pack(arrays: Mapping[str, Array]) -> tuple[list[Described], int | None]:
         pieces.append((start, buffer))
         described.append([name, datatype, list(array.shape), start, length, None])
     return described, write_segment(pieces, end)
+
+
+def bytes_of(described: Sequence[Described]) -> int:
+    """How many bytes the tensors of a message have."""
+    return sum(length for _, _, _, _, length, _ in described)
 
 
 def unpack(described: Any, descriptor: int | None, writable: bool) -> dict[str, Array]:

@@ -20,6 +20,8 @@ log = logging.getLogger("haizen_runtime")
 
 Message = dict[str, Any]
 
+HIGH_WATER_BYTES: Final = 64 * 1024
+"""With more of an answer held back by the client's windows, its application waits before it sends on."""
 _DISCONNECT: Final[Message] = {"type": "http.disconnect"}
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 _EXTENSIONS: Final[dict[str, Any]] = {"http.response.trailers": {}}
@@ -30,7 +32,7 @@ class Exchange:
 
     __slots__ = (
         "_body_sent", "_chunks", "_connection", "_delivered", "_head", "_more", "_over", "_started", "_stream",
-        "_trailers", "_waiter", "held", "scope",
+        "_trailers", "_waiter", "_window", "held", "scope",
     )  # fmt: skip
 
     def __init__(self, connection: Http2Connection, request: zttp.Request) -> None:
@@ -59,6 +61,8 @@ class Exchange:
         self._more = not request.end_stream
         self._delivered = False
         self._waiter: asyncio.Future[None] | None = None
+        self._window: asyncio.Future[None] | None = None
+        """Set while the application waits for the client to take what was sent."""
         self._over = False
         self._head: tuple[int, list[tuple[bytes, bytes]]] | None = None
         self._started = False
@@ -84,6 +88,7 @@ class Exchange:
         self._chunks.clear()
         self.held = 0
         self._wake()
+        self.window_update()
 
     async def run(self, app: Any) -> None:
         """Run the application; whatever it does, the stream comes to its end."""
@@ -123,7 +128,10 @@ class Exchange:
             return
         kind = message["type"]
         if kind == "http.response.body" and self._head is not None and not self._body_sent:
-            self._send_body(message.get("body", b""), message.get("more_body", False))
+            more = message.get("more_body", False)
+            self._send_body(message.get("body", b""), more)
+            if more and self._stream.pending_bytes:
+                await self._taken()
         elif kind == "http.response.start" and self._head is None:
             headers = [*connection.server_state.default_headers, *message.get("headers", ())]
             self._head = (message["status"], [pair for pair in headers if pair[0] not in FORBIDDEN_HEADERS])
@@ -150,6 +158,20 @@ class Exchange:
             self._connection.flush()
         elif self._trailers is None:
             self._complete(None)
+
+    async def _taken(self) -> None:
+        """Wait while the client gives its windows no room and much is left to be sent (RFC 9113, 5.2)."""
+        while not self._over and (self._stream.pending_bytes or 0) > HIGH_WATER_BYTES:
+            self._window = self._connection.loop.create_future()
+            try:
+                await self._window
+            finally:
+                self._window = None
+
+    def window_update(self) -> None:
+        """The client has taken some of what was sent to it."""
+        if self._window is not None and not self._window.done():
+            self._window.set_result(None)
 
     def _complete(self, trailers: list[tuple[bytes, bytes]] | None) -> None:
         self._stream.end_message(trailers)

@@ -43,6 +43,10 @@ class EngineCollector:
             ((model.name, model.metrics.postprocess) for model in models),
         )  # fmt: skip
         yield _histogram(
+            "request_explain_seconds", "Seconds in the queue and in the model, of explanations.",
+            ((model.name, model.metrics.explain) for model in models),
+        )  # fmt: skip
+        yield _histogram(
             "haizen_batch_rows", "Rows in a batch.", ((model.name, model.metrics.batch_rows) for model in models)
         )
         requests = CounterMetricFamily(

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 BODIES: Final = 2
 """The bodies of all waiting requests together may have this many times the size that one may have."""
 
+ENDPOINTS: Final = (
+    "v1.predict", "v1.explain", "v2.infer", "v2.generate", "v2.generate_stream", "sagemaker.invoke", "vertex.predict",
+)  # fmt: skip
+
 DROPS: Final[dict[type[BaseException], str]] = {ClientGone: "cancelled", QueueFull: "queue_full"}
 
 
@@ -97,7 +101,7 @@ def holding_endpoints(app: HttpApp) -> dict[str, Endpoint]:
         finally:
             early.release()
 
-    return dict.fromkeys(("v1.predict", "v2.infer", "sagemaker.invoke", "vertex.predict"), predict)
+    return dict.fromkeys(ENDPOINTS, predict)
 
 
 async def _wait(app: HttpApp, call: Call, model: Model, early: EarlyBody) -> Call:

@@ -85,6 +85,8 @@ class Http2Connection(ZttpH2Protocol):
                     exchange.feed_end()
             elif kind is zttp.Request:
                 self.handle_request(event)  # type: ignore[arg-type]
+            elif kind is zttp.WindowUpdate:
+                self.handle_window_update(event.stream_id)  # type: ignore[union-attr]
             elif kind is zttp.RstStream:
                 self.handle_rst_stream(event)  # type: ignore[arg-type]
             elif kind is zttp.GoAway:
@@ -113,6 +115,12 @@ class Http2Connection(ZttpH2Protocol):
         if exchange is not None:
             exchange.end()
             self.on_stream_closed()
+
+    def handle_window_update(self, stream_id: int) -> None:
+        """Let the exchanges go on whose answers wait for room in the client's windows: one's, or the connection's."""
+        exchange = self.cycles.get(stream_id)
+        for each in [exchange] if exchange is not None else list(self.cycles.values()) if stream_id == 0 else []:
+            each.window_update()
 
     def resume_reading_if_idle(self) -> None:
         """Read on once no exchange holds too much."""

@@ -20,11 +20,13 @@ from haizen_runtime.doors.http.codecs import (
 )
 from haizen_runtime.doors.http.events import EventCodec, is_event
 from haizen_runtime.doors.http.timeouts import TIMEOUT_HEADER, deadline_of
+from haizen_runtime.engine.json_bodies import body_answer
 from haizen_runtime.protocol.errors import RequestError, UnsupportedMedia
 
 if TYPE_CHECKING:
     from haizen_runtime.doors.http.app import Call, Endpoint, HttpApp
     from haizen_runtime.engine.model import Model
+    from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse
 
 
 class Presence:
@@ -54,12 +56,18 @@ Check = Callable[[bytes], None]
 
 def inference_endpoints(app: HttpApp) -> dict[str, Endpoint]:
     """Endpoint names to endpoints."""
+    from haizen_runtime.doors.http.generate import generate_endpoints
     from haizen_runtime.doors.http.invocations import invocations
 
     async def v1_predict(call: Call) -> None:
         model = app.plane.model(call.match.model, call.match.version)
         codec = V1Codec(model, call.match.version)
         await serve_inference(app, call, model, "v1", codec.decode, codec.encode)
+
+    async def v1_explain(call: Call) -> None:
+        model = app.plane.model(call.match.model, call.match.version)
+        codec = V1Codec(model, call.match.version)
+        await serve_inference(app, call, model, "v1", codec.decode, explained, explain=True)
 
     async def v2_infer(call: Call) -> None:
         model = app.plane.model(call.match.model, call.match.version)
@@ -78,7 +86,21 @@ def inference_endpoints(app: HttpApp) -> dict[str, Endpoint]:
         )  # fmt: skip
 
     invoke = invocations(app)
-    return {"v1.predict": v1_predict, "v2.infer": v2_infer, "sagemaker.invoke": invoke, "vertex.predict": invoke}
+    return {
+        "v1.predict": v1_predict,
+        "v1.explain": v1_explain,
+        "v2.infer": v2_infer,
+        "sagemaker.invoke": invoke,
+        "vertex.predict": invoke,
+        **generate_endpoints(app),
+    }
+
+
+def explained(response: InferenceResponse, request: InferenceRequest) -> bytes:
+    """An explanation is the body of its answer."""
+    body = body_answer(response)
+    assert body is not None
+    return body
 
 
 async def serve_inference(
@@ -90,8 +112,9 @@ async def serve_inference(
     encode: Encode,
     check: Check | None = None,
     json_length: int = 0,
+    explain: bool = False,
 ) -> None:
-    """One inference: read, decode, infer, encode, send; counted and timed whatever comes of it.
+    """One inference, or explanation: read, decode, infer, encode, send; counted and timed whatever comes of it.
 
     An event is answered by an event, whatever the door. `check` refuses content types (by default all that cannot be
     JSON); `json_length` is what BodyReader.read wants.
@@ -113,11 +136,11 @@ async def serve_inference(
         request.deadline = deadline_of(app.loop.time(), headers.get(TIMEOUT_HEADER), settings.request_timeout_seconds)
         request.is_cancelled = presence.is_gone
         decoded = perf_counter()
-        response = await model.infer(request)
+        response = await (model.explain(request) if explain else model.infer(request))
         inferred = perf_counter()
         answer = encode(response, request)
         metrics.preprocess.observe(decoded - started)
-        metrics.predict.observe(inferred - decoded)
+        (metrics.explain if explain else metrics.predict).observe(inferred - decoded)
         metrics.postprocess.observe(perf_counter() - inferred)
         status = 200
     except RequestError as error:

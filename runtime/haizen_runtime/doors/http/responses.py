@@ -103,14 +103,27 @@ class Responder:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
+    async def begin(
+        self,
+        send: Send,
+        content_type: tuple[bytes, bytes],
+        request_headers: Mapping[bytes, bytes],
+        extra: Headers | None = None,
+    ) -> None:
+        """Send the head of an answer whose body's length nobody knows yet."""
+        headers = self._headers(None, content_type, request_headers, extra)
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+
     def _headers(
         self,
-        length: int,
+        length: int | None,
         content_type: tuple[bytes, bytes],
         request_headers: Mapping[bytes, bytes],
         extra: Headers | None,
     ) -> Headers:
-        headers = [content_type, (b"content-length", b"%d" % length), *self.common]
+        headers = [content_type, *self.common]
+        if length is not None:
+            headers.append((b"content-length", b"%d" % length))
         request_id = request_headers.get(_REQUEST_ID)
         if request_id is not None and len(request_id) <= MAX_REQUEST_ID_BYTES:
             headers.append((_REQUEST_ID, request_id))

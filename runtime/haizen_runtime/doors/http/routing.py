@@ -66,7 +66,7 @@ def _v1_model(rest: str) -> Match | None:
     if len(parts) == 1:
         if not colon:
             return Match("v1.model", GET, name, version)
-        return Match("v1.predict", POST, name, version) if verb == "predict" else None
+        return Match(f"v1.{verb}", POST, name, version) if verb in ("predict", "explain") else None
     return Match("v1.metadata", GET, name, version) if not colon and parts[1:] == ["metadata"] else None
 
 
@@ -81,6 +81,6 @@ def _v2_model(parts: list[str]) -> Match | None:
         return Match("v2.model", GET, name, version)
     if rest == ["ready"]:
         return Match("v2.model_ready", GET, name, version)
-    if rest == ["infer"]:
-        return Match("v2.infer", POST, name, version)
+    if len(rest) == 1 and rest[0] in ("infer", "generate", "generate_stream"):
+        return Match(f"v2.{rest[0]}", POST, name, version)
     return None

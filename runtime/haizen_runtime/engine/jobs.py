@@ -1,0 +1,49 @@
+"""Work that shares no batch: an explanation, or the many answers of a decoupled model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from haizen_runtime.engine.backend import Backend
+from haizen_runtime.engine.batches import as_request_error, inputs_of, response_of, run_batch, wanted_of
+from haizen_runtime.engine.streams import AnswerStream
+from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Something that runs alone on a thread, in the queue of its model's requests."""
+
+    run: Callable[[], InferenceResponse | None]
+
+
+def run_work(
+    backend: Backend, work: Sequence[InferenceRequest | Job], version: str | None
+) -> Sequence[InferenceResponse | Exception | None]:
+    """Run a batch of requests, or the one job. Never raises."""
+    first = work[0]
+    if not isinstance(first, Job):
+        return run_batch(backend, work, version)  # type: ignore[arg-type]  # a job is always alone
+    try:
+        return [first.run()]
+    except Exception as error:
+        return [as_request_error(error)]
+
+
+def explanation(backend: Backend, request: InferenceRequest, version: str | None) -> Job:
+    """The job that explains a prediction."""
+
+    def run() -> InferenceResponse:
+        return response_of(request, backend.explain(inputs_of(request), wanted_of(request)), version)
+
+    return Job(run)
+
+
+def streaming(backend: Backend, request: InferenceRequest, answers: AnswerStream) -> Job:
+    """The job that gives a request's answers to a stream."""
+
+    def run() -> None:
+        backend.stream(inputs_of(request), wanted_of(request), request.parameters or {}, answers)
+
+    return Job(run)
