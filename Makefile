@@ -13,7 +13,7 @@ SAMPLE  ?= manifests/samples/digits.yaml
 # The certificates that the machine trusts, as every other tool here does (proxies with an authority of their own).
 export UV_SYSTEM_CERTS := true
 
-.PHONY: help install run test test-clients check fmt generate manifests build images cluster cluster-down e2e bench clean
+.PHONY: help install run test test-clients test-frameworks check fmt generate manifests build images cluster cluster-down e2e bench clean
 
 help: ## what each verb does
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -30,6 +30,12 @@ $(CACHE)/tools/bin/uv:
 .venv/.dev: pyproject.toml uv.lock | $(filter $(CACHE)/%,$(UV))
 	@echo "installing haizen with its development tools (once)"
 	@$(UV) sync --quiet --frozen --inexact --group dev --python $(PYTHON) && touch $@ .venv/.run
+
+# Gigabytes of torch and tensorflow, which nothing else here needs.
+.venv-frameworks/.installed: pyproject.toml uv.lock | $(filter $(CACHE)/%,$(UV))
+	@echo "installing haizen with PyTorch, TensorFlow and transformers (once; 8 GB)"
+	@UV_PROJECT_ENVIRONMENT=.venv-frameworks $(UV) sync --quiet --frozen --inexact --no-default-groups \
+	  --group frameworks --python $(PYTHON) && touch $@
 
 install: .venv/.dev ## the development environment, from the lock file
 
@@ -48,6 +54,8 @@ test-clients: .venv/.dev .venv-clients/.done ## the PyPI clients kserve and trit
 	@# One process each: both bring classes of the same protobuf messages.
 	.venv-clients/bin/pytest -c tests/clients/pyproject.toml --confcutdir tests/clients $(ARGS) tests/clients/test_kserve_clients.py
 	.venv-clients/bin/pytest -c tests/clients/pyproject.toml --confcutdir tests/clients $(ARGS) tests/clients/test_triton_clients.py
+test-frameworks: .venv-frameworks/.installed ## tests of the formats whose libraries are gigabytes, in .venv-frameworks
+	.venv-frameworks/bin/pytest tests/frameworks $(ARGS)
 
 check: .venv/.dev ## format, lint, types, import contracts, generated files
 	$(BIN)/ruff format --check .
@@ -90,4 +98,4 @@ bench: .venv/.dev ## side-by-side benchmarks, as ratios of one run
 	$(BIN)/python -m e2e.bench $(ARGS)
 
 clean: ## what was built in the tree
-	rm -rf .venv .venv-clients dist build results .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-clients .venv-frameworks dist build results .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
