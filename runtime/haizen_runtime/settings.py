@@ -27,6 +27,8 @@ KSERVE_ONLY: Final = frozenset({
 ALIASES: Final = {
     "timeout_keep_alive": "keep_alive_timeout_seconds",  # KServe's name
     "nthread": "threads",  # KServe's xgboost and lightgbm servers
+    "model_class_name": "model_class",  # KServe's pytorch server
+    "trust_remote_code": "allow_code",  # KServe's huggingface server
 }
 
 ENV_ALIASES: Final = {
@@ -48,7 +50,7 @@ class Settings:
     model_dir: str = "/mnt/models"
     """The directory with the model's file, or the file itself."""
     model_format: str = ""
-    """sklearn, xgboost, lightgbm, onnx or python; empty: told from the file's name."""
+    """A format of docs/formats.md, sklearn for instance; empty: told from the files' names."""
     version_policy: str = "latest:1"
     """Which version directories of model_dir are served: latest:N, all, or specific:1,3 (TF Serving's and Triton's)."""
     repository_poll_seconds: float = 0.0
@@ -56,7 +58,16 @@ class Settings:
     storage_uri: str = ""
     """Where to download the model from into model_dir before loading; the variable STORAGE_URI does the same."""
     allow_code: bool = False
-    """Load formats that can carry code (joblib, pickle, model.py)."""
+    """Load formats that can carry code (joblib, pickle, model.py, PyTorch's and TensorFlow's programs)."""
+    model_class: str = ""
+    """The nn.Module class in the .py file beside PyTorch weights; empty: the only one there."""
+    assume_batch_axis: bool = False
+    """Merge requests for PyTorch models that do not say whether rows are independent (TorchScript, eager)."""
+    task: str = ""
+    """text-classification, token-classification, fill-mask, feature-extraction or text-generation, for transformers
+    models (KServe's names are known, too); empty: told from the architecture."""
+    return_probabilities: bool = False
+    """Text classifiers of transformers answer a probability for each class instead of the class (KServe's name)."""
     host: str = "0.0.0.0"  # noqa: S104  # a server in a container listens on all its addresses
     """The address to listen on."""
     http_port: int = 8080

@@ -107,6 +107,10 @@ class ModelLoader:
             workers=self._settings.workers,
             worker_timeout_seconds=self._settings.worker_timeout_seconds,
             device=self._settings.device,
+            model_class=self._settings.model_class,
+            assume_batch_axis=self._settings.assume_batch_axis,
+            task=self._settings.task,
+            return_probabilities=self._settings.return_probabilities,
         )
 
     def _start(self, work: Callable[[], None], name: str) -> None:

@@ -1,7 +1,8 @@
-"""Which file in a model directory is the model."""
+"""Which file in a model directory is the model, or which directory is."""
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from haizen_runtime.backends.formats import FORMATS, Format
@@ -12,10 +13,11 @@ MAX_DEPTH = 3
 
 
 def find_model(directory: Path, model_format: str | None) -> tuple[Path, Format]:
-    """The one model file in a directory (or the file itself), and its format.
+    """The one model in a directory, a file or a directory, or what is given itself; and its format.
 
-    KServe's rule: exactly one file of the format's kind. Raises ModelLoadFailed when there is none or more than one,
-    InvalidConfiguration for a format that does not exist.
+    KServe's rule: exactly one of the format's kind. Directories named by numbers are versions, of which only the
+    highest is looked into (TensorFlow Serving's and Triton's layout). Raises ModelLoadFailed when there is none or
+    more than one, InvalidConfiguration for a format that does not exist.
     """
     if not directory.exists():
         raise ModelLoadFailed(f"The model directory {directory} does not exist.")
@@ -47,16 +49,36 @@ def _candidates(directory: Path, formats: list[Format], depth: int) -> list[Path
     named = [file for file in files if any(file.name.lower() in each.names for each in formats)]
     if named:
         return named
+    if any(_is_model_directory(directory, each) for each in formats):
+        return [directory]
     for endings in (strong, weak):
         found = [file for file in files if file.suffix.lower() in endings]
         if found:
             return found
     if depth == 0:
         return []
-    return [path for entry in entries if entry.is_dir() for path in _candidates(entry, formats, depth - 1)]
+    folders = [entry for entry in entries if entry.is_dir()]
+    versions = sorted((entry for entry in folders if _is_version(entry)), key=lambda entry: int(entry.name))
+    folders = [entry for entry in folders if not _is_version(entry)] + versions[-1:]
+    return [path for folder in folders for path in _candidates(folder, formats, depth - 1)]
+
+
+def _is_version(directory: Path) -> bool:
+    return directory.name.isascii() and directory.name.isdigit()
+
+
+def _is_model_directory(directory: Path, kind: Format) -> bool:
+    if not kind.directories:
+        return False
+    names = [entry.name.lower() for entry in directory.iterdir() if entry.is_file()]
+    return any(
+        all(any(fnmatchcase(name, pattern) for name in names) for pattern in group) for group in kind.directories
+    )
 
 
 def _format_of_file(path: Path, formats: list[Format]) -> Format:
+    if path.is_dir():
+        return next(each for each in formats if _is_model_directory(path, each))
     ending = path.suffix.lower()
     matching = [each for each in formats if path.name.lower() in each.names] or [
         each for each in formats if ending in each.extensions or ending in each.weak_extensions
@@ -75,4 +97,8 @@ def _format_of_file(path: Path, formats: list[Format]) -> Format:
 def _expected(formats: list[Format]) -> str:
     endings = ", ".join(dict.fromkeys(end for each in formats for end in (*each.extensions, *each.weak_extensions)))
     names = " or ".join(name for each in formats for name in each.names)
-    return " or ".join(part for part in (f"one file ending in {endings}" if endings else "", names) if part)
+    folders = dict.fromkeys(" and ".join(group) for each in formats for group in each.directories)
+    directories = " or ".join(f"a directory with {group}" for group in folders)
+    return " or ".join(
+        part for part in (f"one file ending in {endings}" if endings else "", names, directories) if part
+    )

@@ -22,6 +22,8 @@ class Format:
     """Endings that other files have too: looked at only when no file has one of `extensions`."""
     names: tuple[str, ...] = ()
     """Whole file names, lower case: such a file is the model, whatever lies beside it."""
+    directories: tuple[tuple[str, ...], ...] = ()
+    """Patterns of file names, lower case: a directory with files for all patterns of one group is the model."""
     carries_code: bool = False
     """True when loading a file can run code that is in it."""
 
@@ -42,10 +44,25 @@ FORMATS: dict[str, Format] = {
             weak_extensions=(".txt",),
         ),
         Format("onnx", (".onnx",), "haizen_runtime.backends.onnx", "onnxruntime", "onnx"),
+        # TorchScript and exported programs name any operator of PyTorch, and those write files.
+        Format(
+            "pytorch", (".pt", ".pth", ".jit", ".pt2"), "haizen_runtime.backends.pytorch", "torch", "torch",
+            carries_code=True,
+        ),
+        # Graphs may read and write files.
+        Format(
+            "tensorflow", (), "haizen_runtime.backends.tensorflow", "tensorflow", "tensorflow",
+            directories=(("saved_model.pb",),), carries_code=True,
+        ),
+        Format("openvino", (".xml",), "haizen_runtime.backends.openvino", "openvino", "openvino"),
+        Format(
+            "huggingface", (), "haizen_runtime.backends.huggingface", "transformers", "huggingface",
+            directories=(("config.json", "*.safetensors"), ("config.json", "pytorch_model*.bin")),
+        ),
         Format(
             "python", (), "haizen_runtime.backends.python", "msgpack", "runtime", names=("model.py",),
             carries_code=True,
         ),
     )
 }  # fmt: skip
-"""KServe's file names for each format; lightgbm's own text ending .txt and model.py come on top."""
+"""KServe's file names for each format; lightgbm's own text ending .txt, model.py and the .pt2 of today come on top."""

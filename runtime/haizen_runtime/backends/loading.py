@@ -33,6 +33,14 @@ class LoadOptions:
     """How long Python code may take for one call before its process is taken for hung; 0 for no limit."""
     device: str = "auto"
     """auto, cpu, cuda or tensorrt; auto takes a GPU where the library and the machine have one."""
+    model_class: str = ""
+    """The class of a PyTorch model that comes as weights and code; empty: the only one there."""
+    assume_batch_axis: bool = False
+    """Whether a PyTorch model that does not say so has independent rows along the first axis of all tensors."""
+    task: str = ""
+    """What a transformers model is asked for; empty: what its architecture is made for."""
+    return_probabilities: bool = False
+    """Whether transformers classifiers answer a probability for each class instead of the class."""
 
 
 def load_backend(directory: Path, model_format: str | None, options: LoadOptions) -> Backend:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,21 @@ def lay_out(root: Path, files: dict[str, bytes]) -> None:
         pytest.param(["model.onnx", "model.joblib"], "onnx", ("model.onnx", "onnx"), id="format-chooses"),
         pytest.param([".hidden.joblib", "model.pickle"], None, ("model.pickle", "sklearn"), id="hidden-files"),
         pytest.param(["model.joblib"], "SKLearn", ("model.joblib", "sklearn"), id="format-in-any-case"),
+        pytest.param(["model.xml", "model.bin"], None, ("model.xml", "openvino"), id="openvino"),
+        pytest.param(["model.pt", "net.py"], None, ("model.pt", "pytorch"), id="pytorch"),
+        pytest.param(["model.pt", "model.py"], None, ("model.py", "python"), id="model.py-first"),
+        pytest.param(["model.pt", "model.py"], "pytorch", ("model.pt", "pytorch"), id="model.py-of-pytorch"),
+        pytest.param(["saved_model.pb", "assets/vocab.txt"], None, (".", "tensorflow"), id="directory"),
+        pytest.param(["m/saved_model.pb", "README.md"], None, ("m", "tensorflow"), id="directory-below"),
+        pytest.param(
+            ["config.json", "model.safetensors", "vocab.txt", "onnx/model.onnx"],
+            None,
+            (".", "huggingface"),
+            id="huggingface",
+        ),
+        pytest.param(["config.json", "pytorch_model.bin"], None, (".", "huggingface"), id="huggingface-pickle"),
+        pytest.param(["2/saved_model.pb", "10/saved_model.pb"], None, ("10", "tensorflow"), id="highest-version"),
+        pytest.param(["m/1/model.onnx", "m/3/model.onnx"], None, ("m/3/model.onnx", "onnx"), id="version-of-triton"),
     ],
 )
 def test_finds(tmp_path: Path, files: list[str], model_format: str | None, expected: tuple[str, str]) -> None:
@@ -62,6 +79,13 @@ def test_tells_lightgbm_from_xgboost_by_the_first_word(tmp_path: Path) -> None:
         pytest.param(["a.joblib", "b.pkl"], None, ModelLoadFailed, "2 model files in .*: a.joblib, b.pkl", id="two"),
         pytest.param(["x/a.onnx", "y/a.onnx"], None, ModelLoadFailed, "2 model files", id="two-subdirectories"),
         pytest.param(["a.joblib"], "onnx", ModelLoadFailed, "expected one file ending in .onnx", id="other-format"),
+        pytest.param(
+            ["a.pb"], "tensorflow", ModelLoadFailed, "expected a directory with saved_model.pb", id="no-graph"
+        ),
+        pytest.param(["x/saved_model.pb", "y/saved_model.pb"], None, ModelLoadFailed, "2 model files", id="two-graphs"),
+        pytest.param(
+            ["config.json"], "huggingface", ModelLoadFailed, r"config.json and \*.safetensors", id="no-weights"
+        ),
         pytest.param(
             ["a.joblib"], "sklern", InvalidConfiguration, "sklern is unknown; known formats: sklearn", id="typo"
         ),
@@ -105,7 +129,28 @@ def test_a_missing_library_names_its_extra() -> None:
 
 def test_every_format_has_its_module() -> None:
     for kind in FORMATS.values():
-        assert import_backend(kind).load
+        assert find_spec(kind.module) is not None, kind
+
+
+@pytest.mark.parametrize(
+    ("model_format", "files", "says"),
+    [
+        pytest.param("pytorch", ["model.pt"], r"package torch,.*'haizen\[torch\]'", id="pytorch"),
+        pytest.param("tensorflow", ["saved_model.pb"], r"package tensorflow,.*'haizen\[tensorflow\]'", id="tensorflow"),
+        pytest.param("openvino", ["model.xml"], r"package openvino,.*'haizen\[openvino\]'", id="openvino"),
+        pytest.param("huggingface", ["config.json", "a.safetensors"],
+                     r"package transformers,.*'haizen\[huggingface\]'", id="huggingface"),
+    ],
+)  # fmt: skip
+def test_a_missing_framework_is_named_with_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model_format: str, files: list[str], says: str
+) -> None:
+    lay_out(tmp_path, dict.fromkeys(files, b"x"))
+    kind = FORMATS[model_format]
+    monkeypatch.delitem(sys.modules, kind.module, raising=False)
+    monkeypatch.setitem(sys.modules, kind.library, None)  # as if it were not installed
+    with pytest.raises(BackendMissing, match=says):
+        load_backend(tmp_path, model_format, LoadOptions(allow_code=True))
 
 
 def external_model(path: Path, location: str) -> None:
