@@ -55,7 +55,7 @@ test-clients: .venv/.dev .venv-clients/.done ## the PyPI clients kserve and trit
 	.venv-clients/bin/pytest -c tests/clients/pyproject.toml --confcutdir tests/clients $(ARGS) tests/clients/test_kserve_clients.py
 	.venv-clients/bin/pytest -c tests/clients/pyproject.toml --confcutdir tests/clients $(ARGS) tests/clients/test_triton_clients.py
 test-frameworks: .venv-frameworks/.installed ## tests of the formats whose libraries are gigabytes, in .venv-frameworks
-	.venv-frameworks/bin/pytest tests/frameworks $(ARGS)
+	.venv-frameworks/bin/pytest tests/frameworks --timeout=900 $(ARGS)
 
 check: .venv/.dev ## format, lint, types, import contracts, generated files
 	$(BIN)/ruff format --check .

@@ -11,6 +11,9 @@ from tests.runtime.conftest import start_program, start_runtime
 
 __all__ = ["start_program", "start_runtime"]
 
+IMPORT_SECONDS = 600
+"""How long a process may take to import a framework, from a cold disk and beside other work."""
+
 
 @pytest.fixture(scope="session")
 def digits() -> tuple[Any, Any]:

@@ -20,6 +20,7 @@ from haizen_runtime.engine.batches import run_batch
 from haizen_runtime.protocol.errors import InvalidInput, ModelLoadFailed, RequestError, UntrustedFormat
 from haizen_runtime.protocol.messages import InferenceRequest, Tensor
 from tests.frameworks import digits_net
+from tests.frameworks.conftest import IMPORT_SECONDS
 from tests.frameworks.digits_net import Digits
 
 TRUSTED = LoadOptions(allow_code=True, device="cpu")
@@ -327,7 +328,7 @@ def test_through_a_process(
 ) -> None:  # fmt: skip
     save(net, tmp_path / name)
     runtime = start_runtime("--model_name=digits", f"--model_dir={tmp_path}", "--allow_code", "--device=cpu")
-    runtime.wait_ready()
+    runtime.wait_ready(IMPORT_SECONDS)
     rows = digits[0][:5]
     with torch.inference_mode():
         expected = net(torch.from_numpy(rows)).numpy()
@@ -346,6 +347,6 @@ def test_an_untrusted_pickle_ends_the_process_and_says_why(tmp_path: Path, start
     models.mkdir()
     torch.save(Marks(marker), models / "model.pt")
     runtime = start_runtime(f"--model_dir={models}", "--allow_code", HAIZEN_TERMINATION_LOG=str(log))
-    assert runtime.wait_exit() == 5, runtime.log
+    assert runtime.wait_exit(IMPORT_SECONDS) == 5, runtime.log
     assert '"UntrustedFormat"' in log.read_text()
     assert not marker.exists()

@@ -52,17 +52,17 @@ class RuntimeProcess:
         )
         return found[0]
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, limit_seconds: float = 120) -> None:
         def ready() -> bool:
             assert self.process.poll() is None, self.describe()
             with contextlib.suppress(httpx.TransportError):
                 return httpx.get(f"{self.url}/v2/health/ready").status_code == 200
             return False
 
-        wait_for(ready, self.describe)
+        wait_for(ready, self.describe, limit_seconds)
 
-    def wait_exit(self) -> int:
-        code = self.process.wait(timeout=60)
+    def wait_exit(self, limit_seconds: float = 60) -> int:
+        code = self.process.wait(timeout=limit_seconds)
         self._reader.join(timeout=10)
         return code
 
