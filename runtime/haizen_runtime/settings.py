@@ -64,8 +64,8 @@ class Settings:
     assume_batch_axis: bool = False
     """Merge requests for PyTorch models that do not say whether rows are independent (TorchScript, eager)."""
     task: str = ""
-    """text-classification, token-classification, fill-mask, feature-extraction or text-generation, for transformers
-    models (KServe's names are known, too); empty: told from the architecture."""
+    """For transformers models: text-classification, token-classification, fill-mask, feature-extraction,
+    text-generation or text2text-generation (or KServe's names); empty: told from the architecture."""
     return_probabilities: bool = False
     """Text classifiers of transformers answer a probability for each class instead of the class (KServe's name)."""
     host: str = "0.0.0.0"  # noqa: S104  # a server in a container listens on all its addresses

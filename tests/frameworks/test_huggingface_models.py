@@ -24,7 +24,10 @@ from tests.frameworks.conftest import IMPORT_SECONDS
 CPU = LoadOptions(device="cpu")
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
 """Padded batches sum in another order."""
-WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] [END] the film was good bad fine nice awful and long".split()
+WORDS = [
+    "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[END]",
+    "the", "film", "was", "good", "bad", "fine", "nice", "awful", "and", "long",
+]  # fmt: skip
 TEXTS = ["the film was good", "bad", "the film was awful and long and bad"]
 
 

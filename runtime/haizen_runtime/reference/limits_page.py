@@ -127,7 +127,7 @@ def _grpc() -> list[tuple[str, str, str, str]]:
 
 def _models() -> list[tuple[str, str, str, str]]:
     return [
-        ("A format that can carry code (joblib, pickle, model.py)", f"only with {_setting('allow_code')}",
+        ("A format that can carry code (docs/formats.md)", f"only with {_setting('allow_code')}",
          "exit code 5, UntrustedFormat", "Loading it runs what is in it."),
         ("ONNX weights in another file", "a plain file beside the model", "exit code 5, UntrustedFormat",
          "A path or link in a model must not read the pod's secrets."),
