@@ -1,64 +1,101 @@
-"""`python -m e2e.bench`: the benchmarks that need a cluster, as a table of ratios and a JSON file."""
+"""`python -m e2e.bench`: haizen's runtime beside its peers and its floors, as tables and as results/bench.json."""
 
 import json
+import os
 import sys
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-from e2e import access
-from e2e.__main__ import fresh_namespace
-from e2e.bench import cold_start
-from e2e.context import Context
-from e2e.installation import Installation, rolls_with
-from e2e.kubectl import Kubectl
-from e2e.model_store import ModelStore
-from e2e.stories.many_at_once import many_at_once
+from e2e.bench import cnn, environments, loadgen, machine, options, profiling, report, soak
+from e2e.bench.bars import PEER, Verdict
+from e2e.bench.cases import Model
+from e2e.bench.options import Options
+from e2e.bench.peers import CONTESTANTS
+from e2e.bench.run import Run, Seen
+from e2e.bench.schedule import Duel, Plan, fixed, plan
+from e2e.cluster.progress import Progress
+
+RESULTS = Path("results/bench.json")
+CORES = 2
+CNN_SECONDS, START_SECONDS = 60.0, 12.0
+"""About how long the network takes, and a pair of starts of two of the quicker servers."""
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """Print the figures; the exit code says nothing about them: a bar that is missed is shown as missed."""
-    console = Console()
-    cluster = access.connect()
-    kubectl = Kubectl(cluster.kubeconfig)
-    store = ModelStore(kubectl)
-    Installation(kubectl).install("knativeFeatures.enable=true", *rolls_with(cluster.operator_digest))
-    store.deploy()
-    table = Table(title="benchmarks")
-    for column in ("measure", "figure", "bar", "held"):
-        table.add_column(column, overflow="fold")
-    document: dict[str, object] = {}
-    with tempfile.TemporaryDirectory(prefix="haizen-bench-") as workspace:
-        context = Context(kubectl, cluster.gateway, "bench-cold-start", store, Path(workspace))
-        fresh_namespace(context)
-        cold = cold_start.measure(context)
-        document["cold start"] = asdict(cold)
-        seen = f"{cold.haizen:.2f} s, floor {cold.floor:.2f} s: +{cold.added:.2f} s (median of {len(cold.rounds)})"
-        held = "yes" if cold.added <= cold.bar else "no"
-        table.add_row(
-            "cold start", seen, f"+{cold.bar:.2f} s (library import {cold.library_import:.2f} s + 0.5 s)", held
-        )
-        kubectl.delete("namespace", context.namespace)
+    wish = options.parse(arguments, CONTESTANTS)
+    console, progress = Console(), Progress()
+    found: dict[str, Any] = {"machine": machine.describe()}
+    seen, extra = Seen(), list[Verdict]()
+    if wish.cluster:
+        from e2e.bench import cluster_benches
 
-        context = Context(kubectl, cluster.gateway, "bench-many", store, Path(workspace))
-        fresh_namespace(context)
-        many_at_once(context)
-        document["many at once"] = context.figures
-        ratio = float(context.figures["ratio of the p95s (bar: 2.0)"])
-        seen = ", ".join(f"{name} {value}" for name, value in context.figures.items())
-        table.add_row(
-            "100 services in a burst", seen, "p95 at most 2.0 times the bare client's", "yes" if ratio <= 2 else "no"
-        )
-        kubectl.delete("namespace", context.namespace)
-    console.print(table)
-    results = Path("results/bench.json")
-    results.parent.mkdir(exist_ok=True)
-    results.write_text(json.dumps(document, indent=2, default=str) + "\n")
+        extra, found["cluster"] = cluster_benches.measure()
+    else:
+        if len(os.sched_getaffinity(0)) < CORES:
+            sys.exit("the benchmark needs two cores: one for the server, one for the client")
+        for name in dict.fromkeys(each.environment for each in wish.contestants):
+            environments.python_of(name, progress)
+        if wish.install_only:
+            return 0
+        chosen = schedule(wish)
+        with tempfile.TemporaryDirectory(dir=environments.scratch_folder()) as folder:
+            bench = Run(chosen, Path(folder), progress)
+            seen = bench.seen
+            os.sched_setaffinity(0, {loadgen.CORE})  # this program stays out of the servers' way
+            try:
+                extra = measure(bench, wish, chosen, console, progress, found)
+            except KeyboardInterrupt:
+                progress.say("stopped: what was seen so far")
+    judged = report.verdicts(seen, extra, wish.names)
+    report.show(console, seen, judged)
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(found | report.document(seen, judged), indent=2, default=str) + "\n")
+    console.print(f"written to {RESULTS}")
     return 0
 
 
+def measure(
+    bench: Run, wish: Options, chosen: Plan, console: Console, progress: Progress, found: dict[str, Any]
+) -> list[Verdict]:
+    """Do what was asked for; returns the bars that are judged on their own."""
+    if wish.soak_calls:
+        return [soaked.verdict() for soaked in soak.soak(bench, wish.soak_calls, progress)]
+    if wish.profile:
+        for case in wish.profile:
+            lines = profiling.profile(bench, case, progress)
+            found[f"profile of {case.name}"] = lines
+            console.print(profiling.table(case, lines))
+        return []
+    progress.say(
+        f"{chosen.measurements} measurements of {chosen.seconds:g} s in {chosen.rounds} rounds: "
+        f"about {chosen.minutes:.0f} minutes"
+    )
+    bench.compare(wish.cases, wish.contestants)
+    if "start" in wish.others:
+        bench.compare_starts([each for each in wish.contestants if each.role == PEER])
+    if "onnx-cnn" in wish.others:
+        return [cnn.measure(chosen.rounds, chosen.seconds, progress)]
+    return []
+
+
+def schedule(wish: Options) -> Plan:
+    """How long each side takes."""
+    duels = []
+    for model in (Model.IRIS, Model.IMAGE):
+        own = [case for case in wish.cases if case.model is model]
+        asked = [(each, sum(each.takes(case) for case in own)) for each in wish.contestants]
+        duels += [Duel(count, each.start_seconds) for each, count in asked if count]
+    duels += [Duel(1, 0.0) for case in wish.cases if case.name in ("image-json", "two-processes")]
+    extra = CNN_SECONDS * ("onnx-cnn" in wish.others)
+    extra += START_SECONDS * (wish.rounds if "start" in wish.others else 0)
+    if wish.seconds is not None:
+        return fixed(duels, wish.rounds, wish.seconds, extra)
+    return plan(duels, wish.rounds, wish.minutes, extra)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -12,7 +12,8 @@ from e2e.cluster import settings
 from e2e.cluster.binaries import go
 from e2e.cluster.progress import Progress
 
-CORE = 1
+CORE = min(1, (os.cpu_count() or 1) - 1)
+"""The client's; the servers are on core 0."""
 _SOURCES = Path(__file__).parent / "go"
 
 

@@ -156,9 +156,17 @@ async def _load(address: str, rows: Array, expected: Array, seconds: float, in_f
     return answered
 
 
-def through_the_server(address: str, rows: Array, expected: Array, seconds: float, clients: int, batch: int) -> float:
+def pin(core: int | None) -> None:
+    """Keep this process, and what it starts, on one core."""
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+
+
+def through_the_server(
+    address: str, rows: Array, expected: Array, seconds: float, clients: int, batch: int, core: int | None = None
+) -> float:
     """Return rows a second through the server, with four batches' worth of requests in flight."""
-    with multiprocessing.get_context("spawn").Pool(clients) as pool:
+    with multiprocessing.get_context("spawn").Pool(clients, pin, (core,)) as pool:
         work = (address, rows, expected, seconds, max(1, 4 * batch // clients))
         answers = sum(pool.starmap(load, [work] * clients))
     return answers / seconds  # each counts its own seconds: the processes' start is not among them
@@ -174,7 +182,10 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--server-core", type=int, help="onnxruntime and the server stay on this core")
+    parser.add_argument("--client-core", type=int, help="the clients stay on this core")
     wish = parser.parse_args()
+    pin(wish.server_core)
     with tempfile.TemporaryDirectory(prefix="haizen-cnn-") as folder:
         path, batch_seconds = heavy_model(Path(folder), wish.device, wish.batch, wish.size, wish.channels)
         session = open_session(path, wish.device)
@@ -182,10 +193,11 @@ def main() -> int:
         (expected,) = session.run(None, {"image": images})
         loops, served = [], []
         with serving(Path(folder), wish.device, wish.batch) as address:
-            through_the_server(address, images, expected, 2.0, wish.clients, wish.batch)
+            through_the_server(address, images, expected, 2.0, wish.clients, wish.batch, wish.client_core)
             for _ in range(wish.rounds):
                 loops.append(in_a_loop(session, images, wish.seconds))
-                served.append(through_the_server(address, images, expected, wish.seconds, wish.clients, wish.batch))
+                asked = (address, images, expected, wish.seconds, wish.clients, wish.batch, wish.client_core)
+                served.append(through_the_server(*asked))
                 print(f"loop {loops[-1]:.0f} rows/s, served {served[-1]:.0f} rows/s", flush=True)
     figures = {
         "device": wish.device,

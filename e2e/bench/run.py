@@ -2,14 +2,13 @@
 
 import contextlib
 import shutil
-import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from e2e.bench import environments, json_pair, loadgen
-from e2e.bench.bars import FLOOR, JSON_PAIR, OURS, PEER
+from e2e.bench.bars import FLOOR, JSON_PAIR, PEER
 from e2e.bench.cases import Case, Door, Model
 from e2e.bench.contestant import Contestant
 from e2e.bench.figures import Figures, Footprint, Pair, Round
@@ -46,7 +45,7 @@ class Run:
         self._folder = folder
         self._progress = progress
         self._files = ModelFiles(folder / "models")
-        self._loadgen = loadgen.program(progress)
+        self.loadgen = loadgen.program(progress)
         self._questions: dict[Model, list[Question]] = {}
 
     def compare(self, cases: Sequence[Case], contestants: Sequence[Contestant]) -> None:
@@ -54,8 +53,7 @@ class Run:
         for model in dict.fromkeys(case.model for case in cases if case.model is not Model.COMPUTE):
             own = [case for case in cases if case.model is model]
             with self.start(HAIZEN, model) as ours:
-                if model is Model.IRIS:
-                    self.seen.footprints.append(_footprint(ours))
+                before = _footprint(ours)
                 ours.sleep()
                 for other in contestants:
                     asked = [case for case in own if other.takes(case)]
@@ -64,6 +62,8 @@ class Run:
                 for case in own:
                     if case.model is Model.IMAGE and case.door is Door.JSON:
                         self._compare_with_json_pair(ours, case)
+                if model is Model.IRIS:
+                    self.seen.footprints.insert(0, _after_load(before, ours))
         for case in cases:
             if case.model is Model.COMPUTE:
                 self._compare_processes(case)
@@ -103,7 +103,7 @@ class Run:
     def load(self, server: Running, case: Case, calls: Path, seconds: float) -> Figures:
         """Load an awake server for so long after the warm-up."""
         return loadgen.run(
-            self._loadgen,
+            self.loadgen,
             loadgen.Task(
                 "grpc" if case.door is Door.GRPC else "http", server.address(case.door), str(calls), case.connections,
                 seconds, WARMUP_SECONDS, f"{SERVICE}/ModelInfer",
@@ -117,10 +117,7 @@ class Run:
             for case in cases:
                 self._take_turns(ours, theirs, case)
             if cases[0].model is Model.IRIS:
-                after = theirs.tree.memory_mib()
-                self.seen.footprints.append(
-                    Footprint(other.name, other.role, before.start_seconds, before.memory_mib, before.processes, after)
-                )
+                self.seen.footprints.append(_after_load(before, theirs))
 
     def _take_turns(self, ours: Running, theirs: Running, case: Case) -> None:
         pair = Pair(case.name, theirs.contestant.name, theirs.contestant.role)
@@ -135,8 +132,6 @@ class Run:
                     figures.append(self.load(server, case, folder, self.plan.seconds))
             pair.rounds.append(Round(*figures))
         self.seen.pairs.append(pair)
-        ours.wake()
-        ours.sleep()
 
     def _compare_processes(self, case: Case) -> None:
         with (
@@ -160,7 +155,6 @@ class Run:
                     mine = self.load(ours, case, calls, self.plan.seconds)
                 pair.rounds.append(Round(mine, json_pair.measure(python, body, fastest, self.plan.seconds)))
             self.seen.pairs.append(pair)
-            self.seen.failures.pop(JSON_PAIR, None)
 
     def _start_once(self, contestant: Contestant) -> Figures:
         with self.start(contestant, Model.IRIS) as server:
@@ -188,15 +182,8 @@ def _awake(server: Running) -> Iterator[None]:
 
 def _footprint(server: Running) -> Footprint:
     tree, contestant = server.tree, server.contestant
-    return Footprint(
-        contestant.name, contestant.role, server.start_seconds, tree.memory_mib(), len(tree.pids()), tree.memory_mib()
-    )
+    return Footprint(contestant.name, contestant.role, server.start_seconds, tree.memory_mib(), len(tree.pids()))
 
 
-def start_medians(pair: Pair) -> tuple[float, float]:
-    """Seconds of our starts and of theirs."""
-    ours = statistics.median(each.ours.p50_ms for each in pair.rounds)
-    return ours / 1000, statistics.median(each.theirs.p50_ms for each in pair.rounds) / 1000
-
-
-__all__ = ["OURS", "Run", "Seen", "start_medians"]
+def _after_load(before: Footprint, server: Running) -> Footprint:
+    return replace(before, memory_after_load_mib=server.tree.memory_mib())

@@ -2,7 +2,7 @@
 
 from e2e.bench.bars import BARE, GRPC_AIO, PROTOTYPE
 from e2e.bench.cases import Door, Model
-from e2e.bench.contestant import APPS, FLOOR, HTTP_ONLY, Contestant, Launch, Place
+from e2e.bench.contestant import APPS, FLOOR, HTTP_ONLY, JSON_AND_GRPC, Contestant, Launch, Place
 from e2e.cluster.settings import REPOSITORY
 
 
@@ -27,7 +27,7 @@ CONTESTANTS = (
     ),
     Contestant(
         BARE, FLOOR, lambda place: _uvicorn("floor_app", place),
-        {Model.IRIS: frozenset({Door.JSON, Door.GRPC}), Model.IMAGE: frozenset({Door.BINARY, Door.GRPC})}, family="bare",
+        {Model.IRIS: JSON_AND_GRPC, Model.IMAGE: frozenset({Door.BINARY, Door.GRPC})}, family="bare",
     ),
     Contestant(GRPC_AIO, FLOOR, _grpc_aio, {Model.IRIS: _GRPC, Model.IMAGE: _GRPC}, family="bare-grpc"),
 )  # fmt: skip

@@ -33,7 +33,7 @@ CONTESTANTS = (
         family="mlserver",
     ),
     Contestant(
-        "MLServer, batches", PEER, _launch({"parallel_workers": 0}, _BATCHING), {Model.IRIS: JSON_AND_GRPC}, "mlserver", 9,
-        family="mlserver",
+        "MLServer, batches", PEER, _launch({"parallel_workers": 0}, _BATCHING), {Model.IRIS: JSON_AND_GRPC},
+        "mlserver", 9, family="mlserver",
     ),
 )  # fmt: skip
