@@ -8,12 +8,13 @@ PYTHON  ?= $(shell for p in python3.12 python3.11 python3.13 python3; do command
 UV      := $(or $(shell command -v uv),$(CACHE)/tools/bin/uv)
 BIN     := .venv/bin
 STORIES ?= all
+REQUESTS ?= 100000
 SAMPLE  ?= manifests/samples/digits.yaml
 
 # The certificates that the machine trusts, as every other tool here does (proxies with an authority of their own).
 export UV_SYSTEM_CERTS := true
 
-.PHONY: help install run test test-clients test-frameworks check fmt generate manifests build images cluster cluster-down e2e bench clean
+.PHONY: help install run test test-clients test-frameworks soak check fmt generate manifests build images cluster cluster-down e2e bench clean
 
 help: ## what each verb does
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -54,8 +55,12 @@ test-clients: .venv/.dev .venv-clients/.done ## the PyPI clients kserve and trit
 	@# One process each: both bring classes of the same protobuf messages.
 	.venv-clients/bin/pytest -c tests/clients/pyproject.toml --confcutdir tests/clients $(ARGS) tests/clients/test_kserve_clients.py
 	.venv-clients/bin/pytest -c tests/clients/pyproject.toml --confcutdir tests/clients $(ARGS) tests/clients/test_triton_clients.py
+
 test-frameworks: .venv-frameworks/.installed ## tests of the formats whose libraries are gigabytes, in .venv-frameworks
 	.venv-frameworks/bin/pytest tests/frameworks --timeout=900 $(ARGS)
+
+soak: .venv/.dev ## a hundred thousand bad requests against one process (or REQUESTS=...)
+	HAIZEN_SOAK_REQUESTS=$(REQUESTS) $(BIN)/pytest -s tests/runtime/doors/test_bad_requests.py
 
 check: .venv/.dev ## format, lint, types, import contracts, generated files
 	$(BIN)/ruff format --check .
