@@ -39,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             log.warning(warning)
         _serve(settings)
     except StartError as error:
-        return _leave(report_fatal(error, termination_log))
-    return _leave(0)
+        return leave(report_fatal(error, termination_log))
+    return leave(0)
 
 
 def configure_logging(settings: Settings) -> None:
@@ -60,6 +60,16 @@ def _serve(settings: Settings) -> None:
 
     listener = bind(settings.host, settings.http_port)
     try:
+        if settings.processes != 1:
+            from haizen_runtime.engine.cpus import usable_cpus
+
+            cpus = usable_cpus()
+            if (settings.processes or cpus) > 1:
+                from haizen_runtime.processes.supervisor import supervise
+
+                gc.enable()
+                supervise(settings, settings.processes or cpus, cpus, listener)
+                return
         loader = ModelLoader(settings, os.environ)
         loader.begin()
         from haizen_runtime.serving import serve
@@ -69,7 +79,7 @@ def _serve(settings: Settings) -> None:
         listener.close()
 
 
-def _leave(exit_code: int) -> int:
+def leave(exit_code: int) -> int:
     """End the process when a thread still downloads or imports; the interpreter's own end can crash below such code."""
     if threading.active_count() > 1:
         logging.shutdown()

@@ -20,18 +20,26 @@ from haizen_runtime.server import Server
 
 if TYPE_CHECKING:
     from haizen_runtime.engine.model import Model
+    from haizen_runtime.processes.siblings import Siblings
     from haizen_runtime.settings import Settings
 
 log = logging.getLogger("haizen_runtime")
 
 
-def serve(settings: Settings, models: Sequence[Model], listener: socket.socket) -> None:
-    """Serve the models on a bound socket until a signal. Raises StartError when no model can be served."""
+def serve(
+    settings: Settings, models: Sequence[Model], listener: socket.socket | None, siblings: Siblings | None = None
+) -> None:
+    """Serve the models on a bound socket until a signal. Raises StartError when no model can be served.
+
+    One of several processes has siblings, from which its connections come, instead of a socket.
+    """
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(settings, models, listener))
+        runner.run(_serve(settings, models, listener, siblings))
 
 
-async def _serve(settings: Settings, models: Sequence[Model], listener: socket.socket) -> None:
+async def _serve(
+    settings: Settings, models: Sequence[Model], listener: socket.socket | None, siblings: Siblings | None
+) -> None:
     tracing = start_tracing(os.environ)
     if tracing is not None:
         install_tracer(tracing)
@@ -54,9 +62,12 @@ async def _serve(settings: Settings, models: Sequence[Model], listener: socket.s
         ),
     )
     server = Server(app, settings, tracing)
-    serving = asyncio.ensure_future(server.serve([listener]))
-    scheme = "https" if settings.tls_cert_file else "http"
-    log.info("listening on %s://%s:%d", scheme, settings.host, listener.getsockname()[1])
+    serving = asyncio.ensure_future(server.serve([] if listener is None else [listener]))
+    if listener is not None:
+        scheme = "https" if settings.tls_cert_file else "http"
+        log.info("listening on %s://%s:%d", scheme, settings.host, listener.getsockname()[1])
+    if siblings is not None:
+        await siblings.join(app, server)
     loading = asyncio.ensure_future(_load_all(plane, app))
     await asyncio.wait((serving, loading), return_when=asyncio.FIRST_COMPLETED)
     if loading.done() and loading.exception() is not None:

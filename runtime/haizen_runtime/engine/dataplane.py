@@ -35,7 +35,12 @@ class DataPlane:
 
         A model that failed to load, or was unloaded on request, beside others that answer keeps nobody from those.
         """
-        if self.draining or not self.siblings_ready:
+        return self.siblings_ready and self.ready_here
+
+    @property
+    def ready_here(self) -> bool:
+        """The same of this process alone."""
+        if self.draining:
             return False
         models = list(self.registry)
         return any(model.ready for model in models) and all(model.settled or model.withdrawn for model in models)

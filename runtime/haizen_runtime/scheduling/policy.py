@@ -116,7 +116,7 @@ class BatchPolicy(Generic[Item]):
         return min(due, key=lambda entry: entry[:2])[2] if due else None
 
     def _is_due(self, lane: deque[Waiting[Item]], now: float) -> bool:
-        if now - lane[0].arrived >= self.max_delay_seconds:
+        if now >= lane[0].arrived + self.max_delay_seconds:  # as `next_due` says it, to the last bit
             return True
         rows = 0
         for waiting in lane:

@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from haizen_runtime.protocol.errors import StartError
 from haizen_runtime.workers.channel import BrokenChannel, receive, send
 from haizen_runtime.workers.emitting import Emission
 from haizen_runtime.workers.failures import NOT_IMPLEMENTED, described, sendable
+from haizen_runtime.workers.lifeline import die_with_parent
 from haizen_runtime.workers.served import ServedModel, serve_code
 from haizen_runtime.workers.tensors import bytes_of, pack, unpack
 
@@ -33,14 +34,12 @@ log = logging.getLogger("haizen_runtime.workers")
 Array = np.ndarray[Any, Any]
 Run = Callable[[Mapping[str, Array], Sequence[str] | None], Awaitable[dict[str, Array]]]
 
-PR_SET_PDEATHSIG: Final = 1
-
 
 def main(arguments: list[str]) -> int:
     """Serve until the server is gone or says stop."""
     sock = socket.socket(fileno=int(arguments[0]))
     sock.set_inheritable(False)
-    die_with_server(int(arguments[1]))
+    die_with_parent(int(arguments[1]))
     # The server decides when this process ends: on a signal to the whole container it finishes what it has.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
@@ -51,16 +50,6 @@ def main(arguments: list[str]) -> int:
     configure(str(order["log_level"]), str(order["log_format"]), {"model": order["name"], "worker": os.getpid()})
     print_to_log()
     return asyncio.run(Worker(sock, Path(order["path"]), order["name"]).run())
-
-
-def die_with_server(server_pid: int) -> None:
-    """End together with the server, however it ends, also when model code never lets go of the interpreter."""
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != server_pid:  # it was gone before this could be asked for
-        os._exit(0)
 
 
 class Worker:

@@ -23,6 +23,7 @@ from haizen_runtime.protocol.event_settings import EventSettings
 
 if TYPE_CHECKING:
     from haizen_runtime.doors.grpc.app import GrpcApp
+    from haizen_runtime.processes.siblings import Siblings
 
 log = logging.getLogger("haizen_runtime")
 
@@ -100,6 +101,8 @@ class HttpApp:
         self.last_request = 0.0
         """When the last request that was no probe came (monotonic seconds); 0 for never."""
         self.in_flight = 0
+        self.siblings: Siblings | None = None
+        """The other processes on this port, if there are any."""
         self.endpoints.update(status_endpoints(self))
         self.endpoints.update(documentation_endpoints(self))
         self.endpoints.update(repository_endpoints(self))

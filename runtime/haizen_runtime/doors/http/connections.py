@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uvicorn.protocols.http.auto_zttp_impl import AutoZttpProtocol
 from uvicorn.protocols.http.zttp_impl import ZttpProtocol
 
-from haizen_runtime.doors.http.http2 import Http2Connection
+from haizen_runtime.doors.http.http2 import FEW_STREAMS, WINDOWS, Http2Connection
 
 if TYPE_CHECKING:
     from haizen_runtime.settings import Settings
@@ -21,6 +21,9 @@ def connection_class(settings: Settings) -> type[asyncio.Protocol]:
 
     class Http1(Http1Connection):
         header_timeout_seconds = header_timeout
+
+    class Http2(Http2Connection):
+        first_frames = WINDOWS if settings.processes == 1 else WINDOWS + FEW_STREAMS
 
     class Connection(AutoZttpProtocol):
         refused = False
@@ -38,7 +41,7 @@ def connection_class(settings: Settings) -> type[asyncio.Protocol]:
                 super().data_received(data)
 
         def _switch(self, http2: bool, initial_data: bytes = b"") -> None:
-            kind: type[Any] = Http2Connection if http2 else Http1
+            kind: type[Any] = Http2 if http2 else Http1
             protocol = kind(
                 config=self.config, server_state=self.server_state, app_state=self.app_state, _loop=self.loop
             )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from haizen_runtime.doors.http.app import HttpApp
     from haizen_runtime.engine.dataplane import DataPlane
     from haizen_runtime.engine.metrics import Histogram
+    from haizen_runtime.processes.sums import Family
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST.encode()
 _MODEL = ("model_name", "model_version")
@@ -115,7 +116,43 @@ class EngineCollector:
 
 
 def render(app: HttpApp) -> bytes:
-    """All metrics as text. The first call makes the registry."""
+    """All metrics as text."""
+    return generate_latest(_registry(app))
+
+
+def snapshot(app: HttpApp) -> list[Family]:
+    """All metrics as plain lists, to be added to those of other processes."""
+    return [
+        [metric.name, metric.documentation, metric.type,
+         [[sample.name, sample.labels, sample.value] for sample in metric.samples]]
+        for metric in _registry(app).collect()
+    ]  # fmt: skip
+
+
+def render_families(families: list[Family]) -> bytes:
+    """What several processes counted together, as text."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Fixed(families))
+    return generate_latest(registry)
+
+
+class _Fixed:
+    """Metrics that are known already."""
+
+    def __init__(self, families: list[Family]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        """One family after the other."""
+        for name, text, kind, samples in self._families:
+            metric = Metric(name, text, kind)
+            for sample, labels, value in samples:
+                metric.add_sample(sample, labels, value)
+            yield metric
+
+
+def _registry(app: HttpApp) -> CollectorRegistry:
+    """The app's registry; the first call makes it."""
     registry = _registries.get(id(app))
     if registry is None:
         registry = _registries[id(app)] = CollectorRegistry()
@@ -123,7 +160,7 @@ def render(app: HttpApp) -> bytes:
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
         registry.register(EngineCollector(app.plane))
-    return generate_latest(registry)
+    return registry
 
 
 def _count(family: CounterMetricFamily, rows: Iterable[tuple[*tuple[str, ...], int]]) -> None:

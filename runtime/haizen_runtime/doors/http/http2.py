@@ -45,10 +45,18 @@ WINDOWS: Final = b"".join((
 """SETTINGS with INITIAL_WINDOW_SIZE, and WINDOW_UPDATE of the connection (RFC 9113, 6.5 and 6.9)."""
 
 
+SHARED_STREAMS: Final = 32
+"""Streams at once on one connection where several processes serve: clients that want more open another connection,
+which goes to another process (Envoy's and Go's do; gRPC's C library waits instead)."""
+FEW_STREAMS: Final = b"\0\0\x06\x04\0\0\0\0\0" + struct.pack(">HI", 3, SHARED_STREAMS)
+"""SETTINGS with MAX_CONCURRENT_STREAMS."""
+
+
 class Http2Connection(ZttpH2Protocol):
     """One HTTP/2 connection. Its streams are `Exchange`s, which do less than uvicorn's cycles."""
 
     cycles: dict[int, Any]
+    first_frames = WINDOWS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -60,7 +68,7 @@ class Http2Connection(ZttpH2Protocol):
         """Begin, with writes gathered."""
         outbox: Any = Outbox(transport, self.loop)
         super().connection_made(outbox)
-        outbox.write(WINDOWS)
+        outbox.write(self.first_frames)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell every exchange."""

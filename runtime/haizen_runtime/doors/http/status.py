@@ -19,6 +19,11 @@ EXTENSIONS: list[str] = ["model_metadata", "model_repository", "parameters", "se
 EXPOSITION: Final = "haizen_runtime.doors.http.exposition"
 
 
+async def exposition() -> Any:
+    """The module that writes metrics. The first scrape imports prometheus_client, on a thread: it takes its time."""
+    return sys.modules.get(EXPOSITION) or await asyncio.to_thread(importlib.import_module, EXPOSITION)
+
+
 def status_endpoints(app: HttpApp) -> dict[str, Endpoint]:
     """Endpoint names to endpoints."""
     plane, responder = app.plane, app.responder
@@ -39,10 +44,13 @@ def status_endpoints(app: HttpApp) -> dict[str, Endpoint]:
         await answer(call, {"ready": plane.ready}, 200 if plane.ready else 503)
 
     async def metrics(call: Call) -> None:
-        # The first scrape imports prometheus_client, which would hold up requests on the event loop.
-        exposition: Any = sys.modules.get(EXPOSITION) or await asyncio.to_thread(importlib.import_module, EXPOSITION)
-        content_type = (b"content-type", exposition.CONTENT_TYPE)
-        await responder.raw(call.send, 200, exposition.render(app), content_type, call.headers)
+        text = await exposition()
+        content_type = (b"content-type", text.CONTENT_TYPE)
+        if app.siblings is None:
+            body = text.render(app)
+        else:
+            body = text.render_families(await app.siblings.scrape(text.snapshot(app)))
+        await responder.raw(call.send, 200, body, content_type, call.headers)
 
     async def v1_models(call: Call) -> None:
         await answer(call, {"models": plane.registry.names})

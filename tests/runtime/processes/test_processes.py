@@ -1,0 +1,251 @@
+"""Two processes on one port: kill one of them, load and unload in both, add up their metrics, drain, fail to start."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.runtime.conftest import RuntimeProcess, wait_for
+
+BODY = {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP64", "data": [5.1, 3.5, 1.4, 0.2]}]}
+INFER = "/v2/models/iris/infer"
+
+
+@pytest.fixture
+def two(tmp_path: Path, iris_dir: Path, start_runtime: Callable[..., RuntimeProcess]) -> tuple[RuntimeProcess, Path]:
+    file = tmp_path / "iris" / "model.joblib"
+    file.parent.mkdir()
+    file.write_bytes((iris_dir / "model.joblib").read_bytes())
+    runtime = start_runtime(
+        "--model_name=iris", f"--model_dir={file.parent}", "--allow_code", "--processes=2", "--drain_quiet_seconds=0.5"
+    )
+    runtime.wait_ready()
+    return runtime, file
+
+
+def children(runtime: RuntimeProcess) -> list[int]:
+    """The serving processes, by the kernel's list."""
+    listed = Path(f"/proc/{runtime.process.pid}/task/{runtime.process.pid}/children").read_text()
+    return [int(number) for number in listed.split()]
+
+
+def metric(text: str, name: str) -> float:
+    found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def answered(text: str) -> float:
+    return metric(text, 'haizen_requests_total{code="200",door="v2",model_name="iris"}')
+
+
+@contextmanager
+def clients(runtime: RuntimeProcess, count: int) -> Iterator[list[httpx.Client]]:
+    """Clients with a connection each. The supervisor gives them away evenly."""
+    made = [httpx.Client(base_url=runtime.url, timeout=60) for _ in range(count)]
+    try:
+        yield made
+    finally:
+        for each in made:
+            each.close()
+
+
+def test_a_killed_process_costs_only_its_own_connections(two: tuple[RuntimeProcess, Path]) -> None:
+    runtime, _ = two
+    first = children(runtime)
+    assert len(first) == 2
+    stop = threading.Event()
+    right, wrong, broken = [0] * 8, [], [0] * 8
+
+    def client(number: int) -> None:
+        with httpx.Client(base_url=runtime.url, timeout=60) as session:
+            while not stop.is_set():
+                try:
+                    response = session.post(INFER, json=BODY)
+                except httpx.TransportError:  # the connection was the killed process's: the next is another's
+                    broken[number] += 1
+                    continue
+                if response.status_code == 200 and response.json()["outputs"][0]["data"] == [0]:
+                    right[number] += 1
+                else:
+                    wrong.append(response.text)
+
+    with ThreadPoolExecutor(8) as pool:
+        running = [pool.submit(client, number) for number in range(8)]
+        try:
+            wait_for(lambda: min(right) > 5, runtime.describe)
+            os.kill(first[0], signal.SIGKILL)
+            wait_for(lambda: len(set(children(runtime)) - set(first)) == 1, runtime.describe)
+            before = list(right)
+            wait_for(lambda: all(now > then + 5 for now, then in zip(right, before, strict=True)), runtime.describe)
+            assert httpx.get(runtime.url + "/v2/health/ready").status_code == 200
+            ready = "haizen_processes"
+            wait_for(lambda: metric(httpx.get(runtime.url + "/metrics", timeout=60).text, ready) == 2, runtime.describe)
+        finally:
+            stop.set()
+        for each in running:
+            each.result()
+    assert wrong == []
+    assert 1 <= sum(broken) <= 4  # eight clients, half of them with the killed process
+    assert max(broken) == 1
+    text = httpx.get(runtime.url + "/metrics", timeout=60).text
+    assert metric(text, "haizen_process_restarts_total") == 1
+    assert "a serving process ended (killed by SIGKILL)" in runtime.log
+    # New connections find the process that came instead, which has none yet.
+    with clients(runtime, 8) as sessions:
+        pids = set(children(runtime))
+        assert len(pids) == 2
+        for session in sessions:
+            assert session.post(INFER, json=BODY).json()["outputs"][0]["data"] == [0]
+    assert set(children(runtime)) == pids
+
+
+def test_metrics_are_those_of_all_processes(two: tuple[RuntimeProcess, Path]) -> None:
+    runtime, _ = two
+    with clients(runtime, 4) as sessions:
+        for session in sessions:
+            for _ in range(5):
+                assert session.post(INFER, json=BODY).status_code == 200
+        for number, session in enumerate(sessions):
+            text = session.get("/metrics").text
+            assert answered(text) == 20, number
+            assert metric(text, 'request_predict_seconds_count{model_name="iris"}') == 20
+            assert metric(text, 'haizen_model_ready{model_name="iris",model_version="1"}') == 1
+            assert metric(text, "haizen_processes") == 2
+            samples = [line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")]
+            assert len(samples) == len(set(samples))
+        # What an ended process has counted stays counted.
+        os.kill(children(runtime)[0], signal.SIGKILL)
+
+        def counted() -> float:
+            return answered(httpx.get(runtime.url + "/metrics", timeout=60).text)
+
+        wait_for(lambda: "a serving process ended" in runtime.log, runtime.describe)
+        assert counted() == 20
+        runtime.wait_ready()
+        assert httpx.post(runtime.url + INFER, json=BODY).status_code == 200
+        assert counted() == 21
+
+
+def test_loads_and_unloads_reach_all_processes(two: tuple[RuntimeProcess, Path], iris_data: tuple[Any, Any]) -> None:
+    import joblib
+    from sklearn.linear_model import LogisticRegression
+
+    runtime, file = two
+    features, labels = iris_data
+    with clients(runtime, 4) as sessions:
+
+        def answers() -> set[Any]:
+            responses = [session.post(INFER, json=BODY) for session in sessions]
+            return {each.json()["outputs"][0]["data"][0] if each.is_success else each.status_code for each in responses}
+
+        def change(verb: str) -> httpx.Response:
+            return sessions[0].post(f"/v2/repository/models/iris/{verb}")
+
+        assert answers() == {0}
+        joblib.dump(LogisticRegression(max_iter=1000).fit(features, labels + 10), file)
+        assert change("load").status_code == 200
+        assert answers() == {10}
+        file.write_bytes(b"garbage")
+        refused = change("load")
+        assert (refused.status_code, "the former one goes on serving" in refused.text) == (500, True)
+        assert answers() == {10}
+        assert change("unload").status_code == 200
+        assert answers() == {503}
+        assert sessions[1].post("/v2/repository/models/rose/load").status_code == 404
+        joblib.dump(LogisticRegression(max_iter=1000).fit(features, labels), file)
+        assert change("load").status_code == 200
+        assert answers() == {0}
+
+
+def test_drains_without_losing_a_request(two: tuple[RuntimeProcess, Path]) -> None:
+    runtime, _ = two
+    url = runtime.url
+    signalled = threading.Event()
+    failures: list[str] = []
+    after: list[int] = []
+
+    def client() -> None:
+        left = 30
+        with httpx.Client(base_url=url, timeout=60) as session:
+            while left:
+                if signalled.is_set():
+                    left -= 1
+                try:
+                    response = session.post(INFER, json=BODY)
+                except httpx.TransportError as error:
+                    failures.append(repr(error))
+                    return
+                if response.status_code != 200:
+                    failures.append(response.text)
+                if signalled.is_set():
+                    after.append(1)
+
+    with ThreadPoolExecutor(4) as pool:
+        running = [pool.submit(client) for _ in range(4)]
+        httpx.get(url + "/v2/health/ready").raise_for_status()
+        runtime.terminate()
+        wait_for(lambda: httpx.get(url + "/v2/health/ready").status_code == 503, runtime.describe)
+        signalled.set()
+        for each in running:
+            each.result()
+    assert failures == []
+    assert len(after) >= 100
+    assert runtime.wait_exit() == 0, runtime.log
+    assert "Traceback" not in runtime.log
+
+
+def test_a_second_signal_ends_all_at_once(iris_dir: Path, start_runtime: Callable[..., RuntimeProcess]) -> None:
+    runtime = start_runtime(
+        "--model_name=iris", f"--model_dir={iris_dir}", "--allow_code", "--processes=2", "--drain_quiet_seconds=600",
+        "--drain_timeout_seconds=600",
+    )  # fmt: skip
+    runtime.wait_ready()
+    pids = children(runtime)
+    runtime.terminate()
+    wait_for(lambda: httpx.get(runtime.url + "/v2/health/ready").status_code == 503, runtime.describe)
+    runtime.terminate()
+    assert runtime.wait_exit() == 128 + signal.SIGTERM
+    wait_for(lambda: not any(is_running(pid) for pid in pids), runtime.describe)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_processes_end_with_a_killed_supervisor(two: tuple[RuntimeProcess, Path]) -> None:
+    runtime, _ = two
+    pids = children(runtime)
+    runtime.process.kill()
+    wait_for(lambda: not any(is_running(pid) for pid in pids), runtime.describe)
+
+
+def test_a_process_that_cannot_start_ends_the_start(
+    tmp_path: Path, start_runtime: Callable[..., RuntimeProcess]
+) -> None:
+    log = tmp_path / "termination-log"
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/model.joblib").write_bytes(b"garbage")
+    runtime = start_runtime(
+        f"--model_dir={tmp_path}/models", "--allow_code", "--processes=2", HAIZEN_TERMINATION_LOG=str(log)
+    )
+    assert runtime.wait_exit() == 3, runtime.log
+    (line,) = log.read_text().splitlines()
+    written = json.loads(line)
+    assert (written["reason"], written["exitCode"]) == ("ModelLoadFailed", 3)
+    assert "model.joblib cannot be loaded as sklearn" in written["message"]
+    assert len([each for each in runtime.lines if each.startswith("haizen-runtime: ")]) == 1
+    assert "Traceback" not in runtime.log
