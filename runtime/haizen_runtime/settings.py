@@ -117,6 +117,8 @@ class Settings:
     """How long a request's body may take to arrive."""
     header_timeout_seconds: float = 20.0
     """How long a request's headers may take to arrive once the first of their bytes came."""
+    write_timeout_seconds: float = 60.0
+    """How long a client may leave unread what is sent to it; then its connection is ended."""
     keep_alive_timeout_seconds: int = 65
     """How long an idle connection stays open."""
     max_connections: int = 10000
@@ -181,7 +183,7 @@ class Settings:
                      "drain_timeout_seconds", "repository_poll_seconds", "queue_timeout_seconds", "priority_levels",
                      "processes"):  # fmt: skip
             _in_range(f"--{name}", getattr(self, name), 0, 2**62)
-        for name in ("read_timeout_seconds", "header_timeout_seconds"):
+        for name in ("read_timeout_seconds", "header_timeout_seconds", "write_timeout_seconds"):
             _in_range(f"--{name}", getattr(self, name), 0.001, 2**62)
         for name in ("health_route", "predict_route"):
             route = getattr(self, name)

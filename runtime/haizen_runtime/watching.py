@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -31,8 +32,9 @@ class WatchedFiles:
         self._what = what
         self._paths = [Path(path) for path in paths]
         self._apply = apply
-        self._contents = self._read()
-        apply(self._contents)
+        contents = self._read()
+        apply(contents)
+        self._seen = _digests(contents)
         threading.Thread(target=self._watch, name=f"watch-{what}", daemon=True).start()
 
     def check(self) -> None:
@@ -42,19 +44,19 @@ class WatchedFiles:
         except InvalidConfiguration as error:
             self._keep(error, [])
             return
-        if contents == self._contents:
+        if _digests(contents) == self._seen:
             return
         try:
             self._apply(contents)
         except InvalidConfiguration as error:
             self._keep(error, contents)
             return
-        self._contents = contents
+        self._seen = _digests(contents)
         log.info("the %s changed and were read again", self._what)
 
     def _keep(self, error: InvalidConfiguration, contents: list[bytes]) -> None:
-        if contents != self._contents:
-            self._contents = contents
+        if _digests(contents) != self._seen:
+            self._seen = _digests(contents)
             log.error("the %s changed and cannot be used; the former ones stay: %s", self._what, error.message)
 
     def _watch(self) -> None:
@@ -70,3 +72,8 @@ class WatchedFiles:
             except OSError as error:
                 raise InvalidConfiguration(f"{path} cannot be read: {error.strerror or error}.") from None
         return contents
+
+
+def _digests(contents: Sequence[bytes]) -> list[bytes]:
+    """What tells whether they changed; secrets themselves are not kept."""
+    return [sha256(content).digest() for content in contents]

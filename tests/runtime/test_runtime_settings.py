@@ -56,6 +56,11 @@ def test_what_only_kserves_server_knows_is_a_warning() -> None:
         pytest.param(["--drain_timeout_seconds=nan"], "0 or more", id="nan"),
         pytest.param(["--batch_place=moon"], "auto, loop, thread", id="choice"),
         pytest.param(["--model_name=a/b"], "part of a URL", id="name"),
+        pytest.param(["--model_control_mode=poll"], "one of none, explicit", id="control"),
+        pytest.param(["--access_log=some"], "off, errors, all", id="access-log"),
+        pytest.param(["--log_format=xml"], "text, json", id="log-format"),
+        pytest.param(["--tls_cert_file=a"], "both --tls_cert_file and --tls_key_file", id="half-of-tls"),
+        pytest.param(["--tls_client_ca_file=a"], "needs --tls_cert_file", id="authority-without-tls"),
     ],
 )
 def test_refuses_in_one_line(arguments: list[str], says: str) -> None:
@@ -76,7 +81,8 @@ def test_help_names_every_setting_with_its_text() -> None:
 def test_the_start_imports_no_model_library() -> None:
     code = (
         "import sys, haizen_runtime.serving\n"
-        "heavy = {'numpy', 'sklearn', 'fastapi', 'pydantic', 'onnxruntime', 'grpc', 'prometheus_client', 'httpx'}\n"
+        "heavy = {'numpy', 'sklearn', 'fastapi', 'pydantic', 'onnxruntime', 'grpc', 'prometheus_client', 'httpx',"
+        " 'opentelemetry'}\n"
         "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

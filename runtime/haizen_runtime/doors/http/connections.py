@@ -10,6 +10,7 @@ from uvicorn.protocols.http.auto_zttp_impl import AutoZttpProtocol
 from uvicorn.protocols.http.zttp_impl import ZttpProtocol
 
 from haizen_runtime.doors.http.http2 import FEW_STREAMS, WINDOWS, Http2Connection
+from haizen_runtime.doors.http.unread import UnreadLimit
 
 if TYPE_CHECKING:
     from haizen_runtime.settings import Settings
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
 def connection_class(settings: Settings) -> type[asyncio.Protocol]:
     """The protocol of a new connection, HTTP/1.1 or h2c by its first bytes."""
     header_timeout, limit = settings.header_timeout_seconds, settings.max_connections
+    write_timeout = settings.write_timeout_seconds
 
     class Http1(Http1Connection):
         header_timeout_seconds = header_timeout
+        write_timeout_seconds = write_timeout
 
     class Http2(Http2Connection):
+        write_timeout_seconds = write_timeout
         first_frames = WINDOWS if settings.processes == 1 else WINDOWS + FEW_STREAMS
 
     class Connection(AutoZttpProtocol):
@@ -53,7 +57,7 @@ def connection_class(settings: Settings) -> type[asyncio.Protocol]:
     return Connection
 
 
-class Http1Connection(ZttpProtocol):
+class Http1Connection(UnreadLimit, ZttpProtocol):
     """HTTP/1.1 of a client that may be slow, broken or hostile."""
 
     header_timeout_seconds: float

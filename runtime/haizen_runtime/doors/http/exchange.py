@@ -94,6 +94,9 @@ class Exchange:
         """Run the application; whatever it does, the stream comes to its end."""
         try:
             await app(self.scope, self.receive, self.send)
+        except zttp.LocalProtocolError:
+            if not self._connection.transport.is_closing():  # else zttp has ended it: the client broke the protocol
+                log.exception("HTTP/2 %s failed", self.scope["path"][:200])
         except Exception:
             log.exception("HTTP/2 %s failed", self.scope["path"][:200])
         finally:

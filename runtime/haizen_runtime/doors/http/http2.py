@@ -23,6 +23,7 @@ from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.zttp_h2_impl import ZttpH2Protocol
 
 from haizen_runtime.doors.http.exchange import Exchange
+from haizen_runtime.doors.http.unread import UnreadLimit
 
 RETIRE_AFTER_STREAMS: Final = 3072
 """Leaves the client a thousand streams to open before it has read the GOAWAY."""
@@ -52,7 +53,7 @@ FEW_STREAMS: Final = b"\0\0\x06\x04\0\0\0\0\0" + struct.pack(">HI", 3, SHARED_ST
 """SETTINGS with MAX_CONCURRENT_STREAMS."""
 
 
-class Http2Connection(ZttpH2Protocol):
+class Http2Connection(UnreadLimit, ZttpH2Protocol):
     """One HTTP/2 connection. Its streams are `Exchange`s, which do less than uvicorn's cycles."""
 
     cycles: dict[int, Any]
@@ -130,9 +131,23 @@ class Http2Connection(ZttpH2Protocol):
         for each in [exchange] if exchange is not None else list(self.cycles.values()) if stream_id == 0 else []:
             each.window_update()
 
+    def pause_writing(self) -> None:
+        """Read nothing either: answers to PING and SETTINGS know no window, and would pile up without end."""
+        super().pause_writing()
+        self.flow.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on with both."""
+        super().resume_writing()
+        self.resume_reading_if_idle()
+
     def resume_reading_if_idle(self) -> None:
-        """Read on once no exchange holds too much."""
-        if self.flow.read_paused and all(each.held <= HIGH_WATER_BYTES for each in self.cycles.values()):
+        """Read on once no exchange holds too much and the client reads, too."""
+        if (
+            self.flow.read_paused
+            and not self.flow.write_paused
+            and all(each.held <= HIGH_WATER_BYTES for each in self.cycles.values())
+        ):
             self.flow.resume_reading()
 
     def retire(self) -> None:
@@ -149,12 +164,15 @@ class Outbox:
     A gRPC answer is written in parts, and the answers of a batch leave together.
     """
 
-    __slots__ = ("_chunks", "_loop", "_transport", "get_extra_info", "is_closing", "pause_reading", "resume_reading")
+    __slots__ = (
+        "_chunks", "_loop", "_transport", "abort", "get_extra_info", "is_closing", "pause_reading", "resume_reading",
+    )  # fmt: skip
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
         self._chunks: list[bytes] = []
+        self.abort = transport.abort
         self.get_extra_info = transport.get_extra_info
         self.is_closing = transport.is_closing
         self.pause_reading = transport.pause_reading
