@@ -41,7 +41,8 @@ class AnswerStream:
         self._lock = threading.Lock()
         self._stopped = False
         self._on_stop: Callable[[], None] | None = None
-        self._end: asyncio.Future[InferenceResponse | None] | None = None
+        self._over = False
+        self._error: BaseException | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     # On the backend's thread
@@ -50,6 +51,7 @@ class AnswerStream:
         """See Answers."""
         self._room.acquire()
         if self._stopped:
+            self._room.release()  # nothing waits any more, however often it is tried
             return False
         response = self._respond(outputs)
         try:
@@ -70,7 +72,6 @@ class AnswerStream:
 
     def follow(self, end: asyncio.Future[Any]) -> None:
         """End with this future: by its error, or after its own answer where it has one."""
-        self._end = end
         end.add_done_callback(self._ended)
 
     def is_stopped(self) -> bool:
@@ -93,12 +94,10 @@ class AnswerStream:
         return self
 
     async def __anext__(self) -> InferenceResponse:
-        assert self._end is not None
         while not self._unread:
-            if self._end.done():
-                self._end.result()
-                raise StopAsyncIteration
-            if self._stopped:
+            if self._error is not None:
+                raise self._error
+            if self._over or self._stopped:
                 raise StopAsyncIteration
             self._waiter = self._loop.create_future()
             await self._waiter
@@ -110,7 +109,9 @@ class AnswerStream:
         self._wake()
 
     def _ended(self, end: asyncio.Future[InferenceResponse | None]) -> None:
-        if end.cancelled() or end.exception() is not None:
+        self._over = True
+        self._error = asyncio.CancelledError() if end.cancelled() else end.exception()
+        if self._error is not None:
             self.stop()  # the deadline may have passed while the model still works
         elif (only := end.result()) is not None:
             self._unread.append(only)

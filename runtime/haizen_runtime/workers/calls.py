@@ -13,7 +13,7 @@ from haizen_runtime.workers.window import Window
 Array = np.ndarray[Any, Any]
 Outputs = dict[str, Array]
 
-_CANCEL: Final = object()
+_WAKE: Final = object()
 
 
 class StreamCall:
@@ -25,6 +25,7 @@ class StreamCall:
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._window = Window()
         self._cancelled = False
+        self._told = False
 
     # From the thread that reads what the worker says
 
@@ -45,30 +46,29 @@ class StreamCall:
 
     def cancel(self) -> None:
         """Nobody wants the answers any more: `take` tells the worker, and returns None once that has ended the call."""
-        self._events.put(_CANCEL)
+        self._cancelled = True
+        self._events.put(_WAKE)
 
     # From the thread that made the call
 
     def take(self, limit_seconds: float | None) -> Outputs | None:
         """The next answer; None after the last. Raises TimeoutError, or the error that the call ended with."""
         while True:
+            if self._cancelled and not self._told:
+                self._told = True
+                self._tell("cancel")
             try:
                 event = self._events.get(timeout=limit_seconds)
             except queue.Empty:
                 raise TimeoutError from None
-            if event is _CANCEL:
-                if not self._cancelled:
-                    self._cancelled = True
-                    self._tell("cancel")
-            elif event is None:
+            if event is _WAKE:
+                continue
+            if event is None or (self._cancelled and isinstance(event, Exception)):
                 return None
-            elif isinstance(event, Exception):
-                if self._cancelled:
-                    return None
+            if isinstance(event, Exception):
                 raise event
-            else:
-                self._window.taken()
+            self._window.taken()
+            if not self._cancelled:
                 self._tell("taken")
-                if not self._cancelled:
-                    outputs: Outputs = event
-                    return outputs
+                outputs: Outputs = event
+                return outputs
