@@ -33,12 +33,13 @@ def import_code(path: Path) -> ModuleType:
 
 
 def model_class(module: ModuleType, path: Path) -> type[Any]:
-    """The class to serve: the one subclass of haizen_runtime.Model or kserve.Model, else the one with `predict`.
+    """The class to serve: the one subclass of haizen_runtime.Model, kserve.Model or Vertex AI's Predictor, else the
+    one with `predict`.
 
     Raises ModelLoadFailed when there is none, or more than one.
     """
     own = [each for each in vars(module).values() if inspect.isclass(each) and each.__module__ == module.__name__]
-    bases: list[type[Any]] = [Model, *kserve_bases()]
+    bases: list[type[Any]] = [Model, *kserve_bases(), *vertex_bases()]
     found = [each for each in own if issubclass(each, tuple(bases))]
     found = found or [each for each in own if callable(getattr(each, "predict", None))]
     # A base class of another one in the same file is not the model.
@@ -61,6 +62,12 @@ def kserve_bases() -> list[type[Any]]:
     """kserve.Model, when the code has imported it."""
     module = sys.modules.get("kserve.model")
     return [each for each in (getattr(module, "Model", None), getattr(module, "BaseKServeModel", None)) if each]
+
+
+def vertex_bases() -> list[type[Any]]:
+    """Vertex AI's Predictor, when the code has imported it."""
+    module = sys.modules.get("google.cloud.aiplatform.prediction.predictor")
+    return [module.Predictor] if module is not None else []
 
 
 def make_model(kind: type[Any], name: str, path: Path) -> Any:

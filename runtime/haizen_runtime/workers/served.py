@@ -155,7 +155,7 @@ class KServeModel(ServedModel):
         if JSON_BODY in inputs:
             payload = body_of(inputs)
         elif list(inputs) == ["instances"]:
-            payload = {"instances": _listed(inputs["instances"])}
+            payload = {"instances": listed(inputs["instances"])}
         else:
             payload = self._request(inputs)
         answer = await self._model(payload, headers={}, **verb)
@@ -178,10 +178,15 @@ class KServeModel(ServedModel):
 
 def serve_code(path: Path, name: str) -> ServedModel:
     """Import model.py and make the model of it, not loaded yet. Raises ModelLoadFailed."""
+    from haizen_runtime.workers import vertex
+
+    vertex.prepare(path)
     kind = model_class(import_code(path), path)
     model = make_model(kind, name, path)
     bases = tuple(kserve_bases())
-    return KServeModel(model, path) if bases and isinstance(model, bases) else ServedModel(model, path)
+    if bases and isinstance(model, bases):
+        return KServeModel(model, path)
+    return vertex.PredictorModel(model, path) if vertex.is_predictor(model) else ServedModel(model, path)
 
 
 async def settled(value: Any) -> Any:
@@ -212,7 +217,8 @@ def _takes_one(load: Any) -> bool:
     return any(p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
 
 
-def _listed(array: Array) -> Any:
+def listed(array: Array) -> Any:
+    """An array as nested lists, BYTES as text."""
     if array.dtype.kind != "O":
         return array.tolist()
     flat = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in array.ravel()]

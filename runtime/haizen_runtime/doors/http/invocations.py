@@ -81,7 +81,7 @@ class AnyCodec:
             v2_binary.wants_binary(request)
             return request
         self._v1 = V1Codec(model)
-        return self._v1.read(payload)
+        return self._v1.decode(body) if model.takes_json else self._v1.read(payload)
 
     def encode(self, response: InferenceResponse, request: InferenceRequest) -> bytes | Answer:
         """To a body."""
