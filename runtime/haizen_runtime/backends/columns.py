@@ -40,3 +40,25 @@ def _ordered(names: Sequence[str], columns: Sequence[str]) -> list[str]:
         wrong = f"{missing[0]} is missing" if missing else f"{unknown[0][:80]} is unknown"
         raise InvalidInput(f"The model takes the columns {', '.join(columns[:50])}: {wrong}.")
     return list(columns)
+
+
+def as_bytes(values: Any) -> Array:
+    """Class labels and other values that are strings (or mixed) as the UTF-8 of a BYTES tensor; None is empty."""
+    array = np.asarray(values)
+    flat = np.empty(array.size, dtype=object)
+    for index, value in enumerate(array.ravel()):
+        flat[index] = value if isinstance(value, bytes) else b"" if value is None else str(value).encode()
+    return flat.reshape(array.shape)
+
+
+def as_texts(array: Array) -> Array:
+    """A BYTES tensor with `str` where it has `bytes`; other elements stay as they are."""
+    flat = np.empty(array.size, dtype=object)
+    for index, value in enumerate(array.ravel()):
+        flat[index] = value.decode(errors="replace") if isinstance(value, bytes) else value
+    return flat.reshape(array.shape)
+
+
+def first_line(error: Exception) -> str:
+    """What a library's error says, short enough for an answer."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -21,7 +21,7 @@ def find_model(directory: Path, model_format: str | None) -> tuple[Path, Format]
     """
     if not directory.exists():
         raise ModelLoadFailed(f"The model directory {directory} does not exist.")
-    formats = [_format(model_format)] if model_format else list(FORMATS.values())
+    formats = _formats(model_format) if model_format else list(FORMATS.values())
     if directory.is_file():
         return directory, _format_of_file(directory, formats)
     candidates = _candidates(directory, formats, MAX_DEPTH)
@@ -33,12 +33,13 @@ def find_model(directory: Path, model_format: str | None) -> tuple[Path, Format]
     return candidates[0], _format_of_file(candidates[0], formats)
 
 
-def _format(name: str) -> Format:
+def _formats(name: str) -> list[Format]:
     try:
-        return FORMATS[name.lower()]
+        kind = FORMATS[name.lower()]
     except KeyError:
         known = ", ".join(FORMATS)
         raise InvalidConfiguration(f"The model format {name[:60]} is unknown; known formats: {known}.") from None
+    return [kind, *(FORMATS[other] for other in kind.also)]
 
 
 def _candidates(directory: Path, formats: list[Format], depth: int) -> list[Path]:

@@ -26,6 +26,8 @@ class Format:
     """Patterns of file names, lower case: a directory with files for all patterns of one group is the model."""
     carries_code: bool = False
     """True when loading a file can run code that is in it."""
+    also: tuple[str, ...] = ()
+    """Other formats whose files go by this name, too: who says sklearn may have stored it with skops."""
 
 
 FORMATS: dict[str, Format] = {
@@ -33,7 +35,7 @@ FORMATS: dict[str, Format] = {
     for each in (
         Format(
             "sklearn", (".joblib", ".pkl", ".pickle"), "haizen_runtime.backends.sklearn", "sklearn", "sklearn",
-            carries_code=True,
+            carries_code=True, also=("skops",),
         ),
         Format(
             "xgboost", (".bst", ".ubj"), "haizen_runtime.backends.xgboost", "xgboost", "xgboost",
@@ -42,6 +44,14 @@ FORMATS: dict[str, Format] = {
         Format(
             "lightgbm", (".bst",), "haizen_runtime.backends.lightgbm", "lightgbm", "lightgbm",
             weak_extensions=(".txt",),
+        ),
+        Format("skops", (".skops",), "haizen_runtime.backends.skops", "skops", "skops"),
+        Format("catboost", (".cbm",), "haizen_runtime.backends.catboost", "catboost", "catboost"),
+        Format("pmml", (".pmml",), "haizen_runtime.backends.pmml", "pypmml", "pmml"),
+        Format("paddle", (".pdiparams",), "haizen_runtime.backends.paddle", "paddle", "paddle"),
+        Format(
+            "mlflow", (), "haizen_runtime.backends.mlflow", "mlflow", "mlflow", names=("mlmodel",),
+            carries_code=True,
         ),
         Format("onnx", (".onnx",), "haizen_runtime.backends.onnx", "onnxruntime", "onnx"),
         # TorchScript and exported programs name any operator of PyTorch, and those write files.

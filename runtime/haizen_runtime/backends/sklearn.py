@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import joblib
 import numpy as np
 
-from haizen_runtime.backends.columns import OUTPUT, as_matrix
+from haizen_runtime.backends.columns import OUTPUT, as_bytes, as_matrix, as_texts, first_line
 from haizen_runtime.engine.backend import Backend
 from haizen_runtime.protocol.dtypes import datatype_of
 from haizen_runtime.protocol.errors import InvalidInput, ModelLoadFailed
@@ -39,6 +39,7 @@ class SklearnBackend(Backend):
         call = getattr(estimator, method, None)
         if call is None:
             raise ModelLoadFailed(f"The file holds a {type(estimator).__name__}, which has no {method}.")
+        warnings.filterwarnings("ignore", message="X does not have valid feature names")
         self._call = call
         self._columns = [str(name) for name in getattr(estimator, "feature_names_in_", ())]
         self.cheap = _is_cheap(estimator)
@@ -60,13 +61,12 @@ class SklearnBackend(Backend):
         """Predict; scikit-learn says ValueError or TypeError when the values are not what it takes."""
         matrix = next(iter(inputs.values())) if len(inputs) == 1 else as_matrix(inputs, self._columns, self._features)
         if matrix.dtype.kind == "O":
-            matrix = _texts(matrix)
+            matrix = as_texts(matrix)
         try:
             result = self._call(matrix)
         except (ValueError, TypeError) as error:
-            line = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-            raise InvalidInput(f"The model refused the input: {line}") from error
-        return {OUTPUT: result if result.dtype.kind in "iufb" else _as_bytes(result)}
+            raise InvalidInput(f"The model refused the input: {first_line(error)}") from error
+        return {OUTPUT: result if result.dtype.kind in "iufb" else as_bytes(result)}
 
     def sample(self, rows: int) -> Arrays | None:
         """Zeros, or empty strings for text models."""
@@ -101,7 +101,6 @@ def load(path: Path, options: LoadOptions) -> SklearnBackend:
 
             logging.getLogger("haizen_runtime").warning("%s: %s", path.name, str(warning.message).splitlines()[0])
             break
-    warnings.filterwarnings("ignore", message="X does not have valid feature names")
     return SklearnBackend(estimator, options)
 
 
@@ -116,17 +115,3 @@ def _takes_text(estimator: Any) -> bool:
     steps = getattr(estimator, "steps", None)
     first = steps[0][1] if steps else estimator
     return type(first).__module__.startswith("sklearn.feature_extraction.text")
-
-
-def _texts(matrix: Array) -> Array:
-    flat = np.array([value.decode(errors="replace") if isinstance(value, bytes) else value for value in matrix.ravel()])
-    return flat.astype(object).reshape(matrix.shape)
-
-
-def _as_bytes(result: Any) -> Array:
-    """Class labels that are strings (or mixed) as UTF-8."""
-    array = np.asarray(result)
-    flat = np.empty(array.size, dtype=object)
-    for index, value in enumerate(array.ravel()):
-        flat[index] = value if isinstance(value, bytes) else str(value).encode()
-    return flat.reshape(array.shape)

@@ -1,7 +1,7 @@
 """One path for every form of a request: SageMaker's /invocations and Vertex AI's predict route.
 
-JSON is v2 where its inputs have datatypes, else v1 or TF Serving's; `text/csv` is rows; Triton's content type for
-SageMaker, `application/vnd.sagemaker-triton.binary+json;json-header-size=N`, is v2 with binary tensors.
+JSON is v2 where its inputs have datatypes, else v1, TF Serving's or MLflow's; `text/csv` is rows; Triton's content type
+for SageMaker, `application/vnd.sagemaker-triton.binary+json;json-header-size=N`, is v2 with binary tensors.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class AnyCodec:
             v2_binary.wants_binary(request)
             return request
         self._v1 = V1Codec(model)
-        return self._v1.decode(body) if model.takes_json else self._v1.read(payload)
+        return self._v1.decode(body) if model.takes_json else self._v1.read(from_dataframe(payload))
 
     def encode(self, response: InferenceResponse, request: InferenceRequest) -> bytes | Answer:
         """To a body."""
@@ -100,6 +100,27 @@ def is_v2(payload: Mapping[str, Any]) -> bool:
     """Whether a body is of the Open Inference Protocol: its inputs are objects that say their datatypes."""
     inputs = payload.get("inputs")
     return type(inputs) is list and bool(inputs) and type(inputs[0]) is dict and "datatype" in inputs[0]
+
+
+def from_dataframe(payload: dict[str, Any]) -> dict[str, Any]:
+    """MLflow's `dataframe_records` and `dataframe_split` as `instances`; any other body as it is. Raises InvalidInput."""
+    if "dataframe_records" in payload:
+        return {**payload, "instances": payload["dataframe_records"]}
+    if "dataframe_split" not in payload:
+        return payload
+    frame = payload["dataframe_split"]
+    rows = frame.get("data") if type(frame) is dict else None
+    if type(rows) is not list:
+        raise InvalidInput('Expected "dataframe_split" to be an object with "columns" and "data", a list of rows.')
+    columns = frame.get("columns")
+    if columns is None:
+        return {**payload, "instances": rows}
+    if type(columns) is not list or not all(type(name) is str for name in columns):
+        raise InvalidInput('Expected "columns" of "dataframe_split" to be a list of names.')
+    for index, row in enumerate(rows):
+        if type(row) is not list or len(row) != len(columns):
+            raise InvalidInput(f'"dataframe_split": row {index} of "data" must be a list of {len(columns)} values.')
+    return {**payload, "instances": [dict(zip(columns, row, strict=True)) for row in rows]}
 
 
 def rows_of(body: bytes) -> list[list[Any]]:
