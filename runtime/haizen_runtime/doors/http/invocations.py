@@ -103,7 +103,7 @@ def is_v2(payload: Mapping[str, Any]) -> bool:
 
 
 def from_dataframe(payload: dict[str, Any]) -> dict[str, Any]:
-    """MLflow's `dataframe_records` and `dataframe_split` as `instances`; any other body as it is. Raises InvalidInput."""
+    """MLflow's `dataframe_records` and `dataframe_split` as `instances`; others as they are. Raises InvalidInput."""
     if "dataframe_records" in payload:
         return {**payload, "instances": payload["dataframe_records"]}
     if "dataframe_split" not in payload:
