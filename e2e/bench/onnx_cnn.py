@@ -97,13 +97,13 @@ def in_a_loop(session: onnxruntime.InferenceSession, images: Array, seconds: flo
 
 
 @contextmanager
-def serving(folder: Path, device: str, batch: int) -> Iterator[str]:
-    """Run the server on the model; gives its address once it is ready."""
+def serving(folder: Path, device: str, batch: int, *more: str) -> Iterator[str]:
+    """Run the server on the model, with `more` arguments; gives its address once it is ready."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     command = [sys.executable, "-m", "haizen_runtime.main", f"--model_name={MODEL}", f"--model_dir={folder}"]
-    command += [f"--device={device}", f"--max_batch_rows={batch}", f"--http_port={address.rpartition(':')[2]}"]
+    command += [f"--device={device}", f"--max_batch_rows={batch}", f"--http_port={address.rpartition(':')[2]}", *more]
     process = subprocess.Popen([*command, "--host=127.0.0.1", "--log_level=warning"])
     try:
         asyncio.run(ready(address, process))

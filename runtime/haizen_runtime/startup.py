@@ -74,14 +74,10 @@ class ModelLoader:
 
         policy = VersionPolicy.parse(self._settings.version_policy)
         self._wait()
-        try:
-            return {
-                version: ModelFiles(partial(self.load, directory), fingerprint(directory))
-                for version, directory in versions_in(self._directory, policy).items()
-            }
-        except FileNotFoundError:  # let the load say what is missing, and a later look see that all is there
-            return {version: ModelFiles(partial(self.load, directory)) for version, directory in
-                    versions_in(self._directory, policy).items()}  # fmt: skip
+        return {
+            version: ModelFiles(partial(self.load, directory), fingerprint(directory))
+            for version, directory in versions_in(self._directory, policy).items()
+        }
 
     def load(self, directory: Path | None = None) -> Backend:
         """Wait for what `begin` started, then load. Raises StartError."""

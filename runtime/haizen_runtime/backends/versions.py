@@ -34,10 +34,13 @@ def versions_in(directory: Path, policy: VersionPolicy) -> dict[str, Path]:
 def fingerprint(path: Path) -> Hashable:
     """Names, sizes, times and inodes of all files below a path: it differs when any of them was replaced.
 
-    Raises OSError when a file goes away meanwhile.
+    None when they cannot be looked at, or one goes away meanwhile: the load will tell what is wrong.
     """
     found: list[tuple[str, int, int, int]] = []
-    _walk(os.fspath(path), found)
+    try:
+        _walk(os.fspath(path), found)
+    except OSError:
+        return None
     return tuple(found)
 
 

@@ -46,7 +46,7 @@ async def poll(plane: DataPlane, seconds: float) -> None:
                 if watches[name].offer(seen):
                     log.info("the files of model %s have changed: loading them", name)
                     await plane.repository.load(name)
-            except (StartError, OSError) as error:
+            except StartError as error:
                 log.warning("the files of model %s cannot be looked at: %s", name, error)
             except RequestError as error:
                 log.warning("%s", error.message)

@@ -87,7 +87,7 @@ class Repository:
                     raise model.not_ready()
 
     async def look(self, name: str) -> Hashable:
-        """What the files of a name are now, to be compared. Raises StartError or OSError when they cannot be read."""
+        """What the files of a name are now, to be compared. Raises StartError when they cannot be read."""
         found = await self._scan(self._plane.registry.all(name))
         return tuple((version, files.fingerprint) for version, files in found.items())
 

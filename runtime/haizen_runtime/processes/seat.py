@@ -51,6 +51,10 @@ class Seat:
             control.sendall(LENGTH.pack(len(body)) + body)
         self.load = Load()
         self.last_request = 0.0
+        self.heard = False
+        """Whether it has said anything yet."""
+        self.told: tuple[bool, float] | None = None
+        """What it knows of all processes together: whether they are ready, and when the last request came."""
         self.was_ready = False
         self.failure: tuple[str, str] | None = None
         """Why it cannot start: the class of the error and its message."""

@@ -49,7 +49,6 @@ class Supervisor:
         self._seats: list[Seat | None] = [None] * count
         self._waiting: deque[socket.socket] = deque()
         self._all_were_ready = False
-        self._told: tuple[bool, float] | None = None
         self._draining = False
         self._signals = 0
         self._restarts = 0
@@ -173,7 +172,7 @@ class Supervisor:
     async def _state(self, seat: Seat, message: Message) -> None:
         load = seat.load
         load.opened, load.received, load.ready = message["open"], message["received"], message["ready"]
-        seat.last_request = message["last"]
+        seat.last_request, seat.heard = message["last"], True
         if load.ready and not seat.was_ready:
             seat.was_ready = True
             for name in self._unloaded:  # what the others were told before it came
@@ -189,9 +188,9 @@ class Supervisor:
         # Later, a process that is being replaced keeps nobody from the others.
         together = self._all_were_ready and any(ready)
         last = max((seat.last_request for seat in live), default=0.0) if self._draining else 0.0
-        if (together, last) != self._told:
-            self._told = (together, last)
-            for seat in live:
+        for seat in live:
+            if seat.heard and seat.told != (together, last):
+                seat.told = (together, last)
                 seat.peer.tell("state", ready=together, last=last)
 
     def _on_signal(self, number: signal.Signals) -> None:
@@ -202,7 +201,6 @@ class Supervisor:
             log.warning("second signal: ending at once")
             os._exit(128 + signal.SIGTERM)
         self._draining = True
-        self._told = None
         for seat in self._live():
             seat.signal(number)
         limit = self._settings.drain_timeout_seconds + END_SECONDS

@@ -75,6 +75,8 @@ def _requests() -> list[tuple[str, str, str, str]]:
          "File descriptors."),
         ("Requests that wait for a batch", f"{_SERVING.queue_limit} ({_setting('queue_limit')})", "503",
          "A queue that cannot be worked off in time helps nobody."),
+        ("The wait for a turn in the queue", f"none ({_setting('queue_timeout_seconds')}), or what the request's "
+         "parameter `timeout` allows", "503", "Triton's queue policy: who waits too long is better off elsewhere."),
         ("Requests that wait for their model to be loaded", f"{_SERVING.queue_limit} ({_setting('queue_limit')})",
          "503", "All of them enter the queue at once when it is loaded."),
         ("Bodies of requests that wait for their model", f"{size(holding.BODIES * body)} together "
@@ -123,6 +125,9 @@ def _grpc() -> list[tuple[str, str, str, str]]:
         ("Streams open at once on one connection", "128", "the client waits", "zttp."),
         ("Streams of one connection in its whole life", str(http2.RETIRE_AFTER_STREAMS),
          "GOAWAY with NO_ERROR: the next ones go to another connection", "zttp breaks connections after 4096."),
+        ("Streams open at once on one connection, with several processes", str(http2.SHARED_STREAMS),
+         "Envoy's and Go's clients open another connection; gRPC's C library waits",
+         "One connection is served by one process."),
         ("Resets of one connection in its whole life", str(http2.RETIRE_AFTER_RESETS), "the same",
          "zttp breaks connections after 256."),
     ]  # fmt: skip

@@ -97,6 +97,12 @@ def test_a_fingerprint_tells_every_change(tmp_path: Path) -> None:
     assert len(set(seen)) == 4
 
 
+def test_files_that_are_not_there_have_no_fingerprint(tmp_path: Path) -> None:
+    assert fingerprint(tmp_path / "nowhere") is None
+    (tmp_path / "dangling").symlink_to("nowhere")
+    assert fingerprint(tmp_path) is None
+
+
 def test_a_change_is_loaded_when_two_looks_agree() -> None:
     watch = ChangeWatch("a")
     assert [watch.offer(seen) for seen in "aabcccbbaa"] == [

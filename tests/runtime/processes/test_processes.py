@@ -107,6 +107,7 @@ def test_a_killed_process_costs_only_its_own_connections(two: tuple[RuntimeProce
         assert len(pids) == 2
         for session in sessions:
             assert session.post(INFER, json=BODY).json()["outputs"][0]["data"] == [0]
+            assert session.get("/v2/health/ready").status_code == 200
     assert set(children(runtime)) == pids
 
 

@@ -131,7 +131,7 @@ async def test_a_cancelled_future_does_not_disturb_its_batch() -> None:
 
 
 async def test_waits_for_company_only_as_long_as_told() -> None:
-    scheduler, seen = make(loop_rows=4, delay=0.05)
+    scheduler, seen = make(loop_rows=4, delay=0.5)
     first = scheduler.submit(1, "k", 1)
     await asyncio.sleep(0.01)
     assert await asyncio.gather(first, scheduler.submit(2, "k", 1)) == [1, 2]
