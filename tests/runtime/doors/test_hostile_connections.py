@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import socket
 import struct
@@ -37,7 +38,7 @@ def many_descriptors() -> Iterator[None]:
 def beset(iris_dir: Path, many_descriptors: None) -> Iterator[RuntimeProcess]:
     runtime = RuntimeProcess(
         [*SERVE, "--model_name=iris", f"--model_dir={iris_dir}", "--allow_code", "--header_timeout_seconds=5",
-         "--read_timeout_seconds=5", "--write_timeout_seconds=5", "--keep_alive_timeout_seconds=10"], {},
+         "--read_timeout_seconds=5", "--write_timeout_seconds=5", "--keep_alive_timeout_seconds=20"], {},
     )  # fmt: skip
     try:
         runtime.wait_ready()
@@ -56,7 +57,11 @@ def resident_bytes(runtime: RuntimeProcess) -> int:
 
 
 def open_sockets(runtime: RuntimeProcess) -> int:
-    return sum("socket:" in str(each.readlink()) for each in Path(f"/proc/{runtime.process.pid}/fd").iterdir())
+    count = 0
+    for each in Path(f"/proc/{runtime.process.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+            count += "socket:" in str(each.readlink())
+    return count
 
 
 def test_thousands_of_idle_and_slow_connections(beset: RuntimeProcess) -> None:
@@ -69,7 +74,7 @@ def test_thousands_of_idle_and_slow_connections(beset: RuntimeProcess) -> None:
             held.append(connection)
             if index >= 2000:  # the others say nothing at all
                 connection.sendall(slow_starts[index % len(slow_starts)])
-        wait_for(lambda: open_sockets(beset) >= before + 2500 or not serves(beset), beset.describe)
+        wait_for(lambda: open_sockets(beset) >= before + 2000, beset.describe)
         assert serves(beset)
         assert httpx.get(beset.url + "/v2/health/live", timeout=60).json() == {"live": True}
         assert resident_bytes(beset) - memory < 2500 * 40_000
