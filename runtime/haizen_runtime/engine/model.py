@@ -23,7 +23,7 @@ from haizen_runtime.protocol.errors import (
 from haizen_runtime.scheduling.queue_policy import NO_RULES, QueuePolicy
 
 if TYPE_CHECKING:
-    from haizen_runtime.engine.backend import Backend
+    from haizen_runtime.engine.backend import Arrays, Backend
     from haizen_runtime.engine.jobs import Job
     from haizen_runtime.engine.metrics import WorkerUsage
     from haizen_runtime.engine.streams import AnswerStream
@@ -178,6 +178,11 @@ class Model:
     def decoupled(self) -> bool:
         """Whether it gives any number of answers to a request; raises ModelNotReady before it is loaded."""
         return self._loaded_backend().decoupled
+
+    @property
+    def sample(self) -> Callable[[int], Arrays | None]:
+        """Makes up inputs of so many rows, where that can be done; raises ModelNotReady before it is loaded."""
+        return self._loaded_backend().sample
 
     @property
     def workers(self) -> Sequence[WorkerUsage]:

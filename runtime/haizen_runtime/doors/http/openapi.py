@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from haizen_runtime import __version__
 from haizen_runtime.doors.http.openapi_schemas import (
     Failure,
+    GenerateRequest,
     IndexEntry,
     IndexRequest,
     InferRequest,
@@ -75,6 +76,7 @@ def _router() -> APIRouter:
         add(prefix, "GET", "Ask whether a model is ready", V1Model)
         add(f"{prefix}/metadata", "GET", "Describe a model (TensorFlow Serving's form)", V1Metadata)
         add(f"{prefix}:predict", "POST", "Predict", V1Response, V1Request)
+        add(f"{prefix}:explain", "POST", "Explain a prediction", dict[str, Any], V1Request)
     add("/v2", "GET", "Describe the server", ServerMetadata)
     add("/v2/health/live", "GET", "Ask whether the server lives", Live)
     add("/v2/health/ready", "GET", "Ask whether the server is ready", Ready)
@@ -83,6 +85,14 @@ def _router() -> APIRouter:
         add(prefix, "GET", "Describe a model", ModelMetadata)
         add(f"{prefix}/ready", "GET", "Ask whether a model is ready", ModelReady)
         add(f"{prefix}/infer", "POST", "Infer", InferResponse, InferRequest)
+        add(f"{prefix}/generate", "POST", "Infer, by the names of the inputs", dict[str, Any], GenerateRequest)
+        add(
+            f"{prefix}/generate_stream",
+            "POST",
+            "Infer, answered by server-sent events",
+            dict[str, Any],
+            GenerateRequest,
+        )
     add("/v2/repository/index", "POST", "List the models with their states", list[IndexEntry], IndexRequest)
     add("/v2/repository/models/{name}/load", "POST", "Load a model", Loaded)
     add("/v2/repository/models/{name}/unload", "POST", "Unload a model", Unloaded)
@@ -100,7 +110,9 @@ def _router() -> APIRouter:
 
 def responses(path: str, method: str, answer: Any) -> dict[int | str, dict[str, Any]]:
     """What a path answers beside 200. A probe says its own no; everything else says an error."""
-    failures = (400, 404, 408, 413, 415, 500, 503, 504) if method == "POST" else (404, 503) if "{name}" in path else ()
+    failures = (
+        (400, 404, 408, 413, 415, 500, 501, 503, 504) if method == "POST" else (404, 503) if "{name}" in path else ()
+    )
     found: dict[int | str, dict[str, Any]] = {status: {"model": Failure} for status in failures}
     if answer in (Ready, ModelReady, V1Model):
         found[503] = {"model": answer}
@@ -111,11 +123,11 @@ def _tag(path: str) -> str:
     return path[1:3] if path[1:3] in ("v1", "v2") else "sagemaker"
 
 
-def document() -> bytes:
-    """The OpenAPI document as JSON."""
+def document(models: dict[str, Any]) -> bytes:
+    """The OpenAPI document as JSON; `models` are the paths of the models that are loaded."""
     description = get_openapi(title=TITLE, version=__version__, routes=_router().routes)
     schemas = description["components"]["schemas"]
-    for model in (V1Request, InferRequest, IndexRequest):
+    for model in (V1Request, InferRequest, IndexRequest, GenerateRequest):
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= schema.pop("$defs", {})
         schemas[model.__name__] = schema
@@ -125,6 +137,7 @@ def document() -> bytes:
             operation["responses"].pop("422", None)  # FastAPI's own validation, which is not at work here
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
+    description["paths"] = models | description["paths"]
     return json.dumps(description).encode()
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from haizen_runtime.doors.http.status import EXTENSIONS
 
@@ -139,6 +139,15 @@ class InferResponse(BaseModel):
     model_version: str | None = None
     id: str | None = None
     outputs: list[OutputTensor]
+    parameters: Parameters | None = None
+
+
+class GenerateRequest(BaseModel):
+    """The generate extension's request: beside these, a field for each input, and parameters of any other name."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str | None = None
     parameters: Parameters | None = None
 
 
