@@ -237,3 +237,34 @@ async def test_h2c_clients_are_served() -> None:
             writer.write(connection.data_to_send())
         writer.close()
     assert body == b"over h2c"
+
+
+async def test_server_sent_events_pass_one_by_one_and_end_with_the_client() -> None:
+    go_on, ended = asyncio.Queue[None](), asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await read_body(receive)
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        gone = asyncio.ensure_future(receive())
+        number = 0
+        while not gone.done():
+            await send({"type": "http.response.body", "body": b"data: %d\n\n" % number, "more_body": True})
+            number += 1
+            waiting = asyncio.ensure_future(go_on.get())
+            await asyncio.wait((waiting, gone), return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+        ended.set()
+
+    async with gateway_to(app) as (client, _, upstream):
+        async with client.stream("POST", "/v2/models/iris/generate_stream", json={}) as answer:
+            assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+            lines = answer.aiter_lines()
+            for number in range(5):  # the next event is made only once this one has come through
+                assert await anext(lines) == f"data: {number}"
+                assert await anext(lines) == ""
+                go_on.put_nowait(None)
+        async with asyncio.timeout(30):
+            await ended.wait()
+            while upstream.in_flight:
+                await asyncio.sleep(0.01)
