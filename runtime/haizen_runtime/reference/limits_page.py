@@ -14,6 +14,7 @@ from haizen_runtime.settings import Settings
 from haizen_runtime.storage import archives, paths, source_hf
 from haizen_runtime.storage.limits import Limits
 from haizen_runtime.termination import MAX_BYTES
+from haizen_runtime.workers import window
 
 HEADS: Final = ("What", "Limit", "Answer", "Where it comes from")
 _SERVING, _STORAGE = Settings(), Limits()
@@ -141,6 +142,8 @@ def _models() -> list[tuple[str, str, str, str]]:
          "A path or link in a model must not read the pod's secrets."),
         ("Model files in the directory", f"exactly one, at most {files.MAX_DEPTH} folders deep",
          "exit code 3, ModelLoadFailed", "Which of several is meant cannot be known."),
+        ("Answers of a streaming model on their way", f"{window.MAX_ANSWERS}, and none after {size(window.MAX_BYTES)}",
+         "its generator waits", "A client that reads slowly must fill no memory."),
         ("The termination message", size(MAX_BYTES), "shortened", "Kubernetes keeps no more."),
     ]  # fmt: skip
 

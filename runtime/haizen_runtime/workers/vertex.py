@@ -107,6 +107,9 @@ class PredictorModel(ServedModel):
 
     async def load(self) -> None:
         """The artifacts are the directory that was downloaded, or given."""
+        utilities = sys.modules.get(UTILITIES)
+        if utilities is not None:  # Google's own would copy a local directory into the server's
+            vars(utilities)["download_model_artifacts"] = download_model_artifacts
         try:
             await settled(self._model.load(str(self._path.parent)))
         except (Exception, SystemExit) as error:
