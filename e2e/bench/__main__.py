@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from e2e.bench.run import Run, Seen
 from e2e.bench.schedule import Duel, Plan, fixed, plan
 from e2e.cluster.progress import Progress
 
-RESULTS = Path("results/bench.json")
+RESULTS = Path("results")
 CORES = 2
+PAGE_COLUMNS = 140
 CNN_SECONDS, START_SECONDS = 60.0, 12.0
 """About how long the network takes, and a pair of starts of two of the quicker servers."""
 
@@ -27,7 +29,7 @@ CNN_SECONDS, START_SECONDS = 60.0, 12.0
 def main(arguments: list[str]) -> int:
     """Print the figures; the exit code says nothing about them: a bar that is missed is shown as missed."""
     wish = options.parse(arguments, CONTESTANTS)
-    console, progress = Console(), Progress()
+    console, progress = Console(width=None if sys.stdout.isatty() else PAGE_COLUMNS), Progress()
     found: dict[str, Any] = {"machine": machine.describe()}
     seen, extra = Seen(), list[Verdict]()
     if wish.cluster:
@@ -52,9 +54,10 @@ def main(arguments: list[str]) -> int:
                 progress.say("stopped: what was seen so far")
     judged = report.verdicts(seen, extra, wish.names)
     report.show(console, seen, judged)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(found | report.document(seen, judged), indent=2, default=str) + "\n")
-    console.print(f"written to {RESULTS}")
+    RESULTS.mkdir(exist_ok=True)
+    file = RESULTS / f"bench{'-' * bool(wish.kind)}{wish.kind}.json"
+    file.write_text(json.dumps(found | report.document(seen, judged), indent=2, default=str) + "\n")
+    console.print(f"written to {file}")
     return 0
 
 
@@ -66,9 +69,10 @@ def measure(
         return [soaked.verdict() for soaked in soak.soak(bench, wish.soak_calls, progress)]
     if wish.profile:
         for case in wish.profile:
-            lines = profiling.profile(bench, case, progress)
-            found[f"profile of {case.name}"] = lines
-            console.print(profiling.table(case, lines))
+            raw = profiling.profile(bench, case, progress)
+            lines, packages = profiling.summarize(raw), profiling.packages(raw)
+            found[case.name] = {"packages": packages, "functions": [asdict(line) for line in lines]}
+            console.print(profiling.table(case, lines, packages))
         return []
     progress.say(
         f"{chosen.measurements} measurements of {chosen.seconds:g} s in {chosen.rounds} rounds: "

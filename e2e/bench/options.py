@@ -30,9 +30,15 @@ class Options:
     install_only: bool
 
     @property
+    def kind(self) -> str:
+        """What is done: "" for the comparison."""
+        chosen = {"cluster": self.cluster, "soak": self.soak_calls, "profile": self.profile}
+        return next((name for name, wanted in chosen.items() if wanted), "")
+
+    @property
     def names(self) -> list[str]:
-        """Of everything that is measured."""
-        return [*(case.name for case in self.cases), *self.others]
+        """Of everything that is compared."""
+        return [] if self.kind else [*(case.name for case in self.cases), *self.others]
 
 
 def parse(arguments: Sequence[str], contestants: Sequence[Contestant]) -> Options:

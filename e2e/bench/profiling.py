@@ -2,10 +2,11 @@
 
 import subprocess
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Group
 from rich.table import Table
 
 from e2e.bench import environments, loadgen
@@ -27,8 +28,8 @@ class Line:
     total: float
 
 
-def profile(bench: Run, case: Case, progress: Progress) -> list[Line]:
-    """Load the server and sample it. Raises RuntimeError when py-spy cannot."""
+def profile(bench: Run, case: Case, progress: Progress) -> str:
+    """Load the server and sample it; returns collapsed stacks. Raises RuntimeError when py-spy cannot."""
     spy = environments.python_of("py-spy", progress).parent / "py-spy"
     with bench.start(HAIZEN, case.model) as server, progress.step(f"profile {case.name}"):
         calls = bench.prepare(server, case)
@@ -43,7 +44,7 @@ def profile(bench: Run, case: Case, progress: Progress) -> list[Line]:
             said, _ = sampling.communicate(timeout=120)
         if sampling.returncode != 0 or not output.exists():
             raise RuntimeError(f"py-spy: exit status {sampling.returncode}\n{said[-2000:]}")
-        return summarize(output.read_text())
+        return output.read_text()
 
 
 def summarize(raw: str) -> list[Line]:
@@ -62,17 +63,43 @@ def summarize(raw: str) -> list[Line]:
     return [Line(frame, own[frame] / samples, total[frame] / samples) for frame in ordered]
 
 
+def packages(raw: str) -> dict[str, float]:
+    """The shares of the packages, largest first. The interpreter's own time counts for the code that it runs."""
+    found: Counter[str] = Counter()
+    for line in raw.splitlines():
+        stack, _, count = line.rpartition(" ")
+        found[next(filter(None, map(_package, reversed(stack.split(";")))), "other")] += int(count)
+    samples = found.total()
+    return {name: count / samples for name, count in found.most_common()}
+
+
+def _package(frame: str) -> str:
+    """The package of a frame's file, "function (package/module.py:1)"; "" for files without a folder."""
+    folder, slash, _ = frame.rpartition(" (")[2].partition("/")
+    return folder if slash else ""
+
+
 def _without_line(frame: str) -> str:
     """A frame is "function (file:line)": all lines of a function count together."""
     head, colon, tail = frame.rpartition(":")
     return f"{head})" if colon and tail.rstrip(")").isdigit() else frame
 
 
-def table(case: Case, lines: Sequence[Line], most: int = 25) -> Table:
-    """The functions as a table."""
-    shown = Table(title=f"haizen under {case.name}: share of the samples")
-    for column in ("itself", "with what it calls", "function"):
-        shown.add_column(column, overflow="fold")
+def table(case: Case, lines: Sequence[Line], shares: Mapping[str, float], most: int = 30) -> Group:
+    """The packages and the functions as tables."""
+    by_package = Table(title=f"haizen under {case.name}: whose code runs")
+    by_package.add_column("of the samples", justify="right")
+    by_package.add_column("package")
+    for name, share in list(shares.items())[:12]:
+        by_package.add_row(f"{share:.1%}", name)
+    by_function = Table(title="the functions that run themselves most, and haizen's others by what they call")
+    for column in ("itself", "with what it calls"):
+        by_function.add_column(column, justify="right")
+    by_function.add_column("function", overflow="fold")
     for line in lines[:most]:
-        shown.add_row(f"{line.own:.1%}", f"{line.total:.1%}", line.function)
-    return shown
+        by_function.add_row(f"{line.own:.1%}", f"{line.total:.1%}", line.function)
+    by_function.add_section()
+    callers = [line for line in lines[most:] if "haizen_runtime/" in line.function]
+    for line in sorted(callers, key=lambda line: -line.total)[:most]:
+        by_function.add_row(f"{line.own:.1%}", f"{line.total:.1%}", line.function)
+    return Group(by_package, by_function)

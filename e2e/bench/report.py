@@ -35,7 +35,7 @@ def show(console: Console, seen: Seen, judged: Sequence[Verdict]) -> None:
 
 
 def _pairs(seen: Seen) -> Table:
-    table = Table(title="haizen beside the others: medians, and medians of the ratios of each pair")
+    table = Table(title="haizen : the other; medians, and the median of the ratios of each pair (smallest–largest)")
     for column in (
         "case",
         "beside",
@@ -53,16 +53,13 @@ def _pairs(seen: Seen) -> Table:
         ours, theirs = medians([each.ours for each in pair.rounds]), medians([each.theirs for each in pair.rounds])
         low, high = pair.spread
         errors = "0" if not any(pair.errors) else f"{pair.errors[0]} ours, {pair.errors[1]} theirs"
-        table.add_row(
-            pair.case, pair.other, _rate(ours), _rate(theirs), f"{ours.p50_ms:.2f}", f"{theirs.p50_ms:.2f}",
-            f"{ours.p99_ms:.2f}", f"{theirs.p99_ms:.2f}", f"{pair.rate:.2f} ({low:.2f}–{high:.2f})", errors,
-        )  # fmt: skip
+        rates, ratio = f"{_rate(ours)} : {_rate(theirs)}", f"{pair.rate:.2f} ({low:.2f}–{high:.2f})"
+        p50, p99 = f"{ours.p50_ms:.2f} : {theirs.p50_ms:.2f}", f"{ours.p99_ms:.2f} : {theirs.p99_ms:.2f}"
+        table.add_row(pair.case, pair.other, rates, p50, p99, ratio, errors)
     for pair in seen.starts:
         ours, theirs = medians([each.ours for each in pair.rounds]), medians([each.theirs for each in pair.rounds])
-        table.add_row(
-            "start", pair.other, "", "", f"{ours.p50_ms:.0f}", f"{theirs.p50_ms:.0f}", "", "",
-            f"{pair.p50:.2f} × the time", "0",
-        )  # fmt: skip
+        times = f"{ours.p50_ms:.0f} : {theirs.p50_ms:.0f}"
+        table.add_row("start", pair.other, "", times, "", f"{pair.p50:.2f} × the time", "0")
     return table
 
 

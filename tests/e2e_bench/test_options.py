@@ -27,6 +27,13 @@ def test_a_soak_is_a_million_calls() -> None:
     assert options.parse(["--soak=500"], CONTESTANTS).soak_calls == 500
 
 
+@pytest.mark.parametrize("argument", ["--soak", "--profile=iris-64", "--cluster"])
+def test_what_is_no_comparison_has_no_bars_of_it(argument: str) -> None:
+    wish = options.parse([argument], CONTESTANTS)
+    assert wish.names == []
+    assert argument.startswith(f"--{wish.kind}")
+
+
 @pytest.mark.parametrize(
     ("argument", "said"),
     [

@@ -10,6 +10,15 @@ def test_a_function_counts_once_a_sample_and_all_its_lines_together() -> None:
     assert list(lines) == ["dumps", "work (a.py)", "main (a.py)"]
 
 
+def test_the_interpreter_works_for_the_package_whose_code_it_runs() -> None:
+    raw = (
+        "main (haizen_runtime/main.py:3);loads (orjson/orjson.so);memcpy (libc.so.6) 2\n"
+        "main (haizen_runtime/main.py:3);_PyEval_EvalFrameDefault (libpython3.11.so.1.0) 1\n"
+        "clock (libc.so.6) 1\n"
+    )
+    assert profiling.packages(raw) == {"orjson": 0.5, "haizen_runtime": 0.25, "other": 0.25}
+
+
 def test_the_load_generators_figures() -> None:
     text = (
         '{"requests": 10, "errors": 1, "error_samples": ["no"], "requests_per_second": 5.5, "p50_ms": 1.5,'

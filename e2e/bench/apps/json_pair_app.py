@@ -19,7 +19,7 @@ import ujson
 import yyjson
 
 Array = Any
-SHAPE = (1, 3, 224, 224)
+SHAPE = [1, 3, 224, 224]
 
 
 class Tensor(msgspec.Struct):
