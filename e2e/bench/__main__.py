@@ -79,6 +79,8 @@ def measure(
         f"about {chosen.minutes:.0f} minutes"
     )
     bench.compare(wish.cases, wish.contestants)
+    if {"start", "memory"} & set(wish.others):
+        bench.take_footprints(wish.contestants)
     if "start" in wish.others:
         bench.compare_starts([each for each in wish.contestants if each.role == PEER])
     if "onnx-cnn" in wish.others:

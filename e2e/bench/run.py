@@ -68,6 +68,15 @@ class Run:
             if case.model is Model.COMPUTE:
                 self._compare_processes(case)
 
+    def take_footprints(self, contestants: Sequence[Contestant]) -> None:
+        """Start once, for its figures, each of those that no case of iris has started."""
+        known = {each.name for each in self.seen.footprints} | set(self.seen.failures)
+        for contestant in (HAIZEN, *contestants):
+            if contestant.name not in known and Model.IRIS in contestant.doors:
+                step = self._progress.step(f"start {contestant.name}")
+                with self._failures(contestant.name), step, self.start(contestant, Model.IRIS) as server:
+                    self.seen.footprints.append(_footprint(server))
+
     def compare_starts(self, contestants: Sequence[Contestant]) -> None:
         """Starts in turns, against the peers that are near the quickest one."""
         peers = [each for each in self.seen.footprints if each.role == PEER]

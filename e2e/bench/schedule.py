@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import floor
 
 LEAST_SECONDS, MOST_SECONDS = 0.4, 3.0
 WARMUP_SECONDS = 0.2
@@ -38,7 +39,7 @@ def plan(duels: Sequence[Duel], rounds: int, budget_minutes: float, extra_second
     fixed = sum(duel.start_seconds for duel in duels) + extra_seconds
     fixed += measurements * (WARMUP_SECONDS + OVERHEAD_SECONDS)
     left = (budget_minutes * 60 - fixed) / max(measurements, 1)
-    seconds = round(min(max(left, LEAST_SECONDS), MOST_SECONDS), 2)
+    seconds = min(max(floor(left * 100) / 100, LEAST_SECONDS), MOST_SECONDS)
     return Plan(rounds, seconds, (fixed + measurements * seconds) / 60, measurements)
 
 
