@@ -74,7 +74,8 @@ def _footprints(footprints: Sequence[Footprint]) -> Table:
     for column in ("server", "start to first right answer, s", "MiB", "MiB after the load", "processes"):
         table.add_column(column, justify="left" if column == "server" else "right")
     for each in footprints:
-        figures = f"{each.start_seconds:.2f}", f"{each.memory_mib:.0f}", f"{each.memory_after_load_mib:.0f}"
+        after = f"{each.memory_after_load_mib:.0f}" if each.memory_after_load_mib else "–"
+        figures = f"{each.start_seconds:.2f}", f"{each.memory_mib:.0f}", after
         table.add_row(each.name, *figures, str(each.processes))
     return table
 

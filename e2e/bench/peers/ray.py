@@ -9,7 +9,8 @@ from e2e.bench.contestant import APPS, HTTP_ONLY, PEER, Contestant, Launch, Plac
 def _launch(*arguments: str) -> Callable[[Place], Launch]:
     def launch(place: Place) -> Launch:
         command = [place.python, APPS / "ray_app.py", place.model_file, str(place.http_port), *arguments]
-        quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_SERVE_LOG_TO_STDERR": "0"}
+        # Without RAY_AUTH_MODE it writes a token into the user's home.
+        quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
         return Launch([*command, "--folder", place.folder], place.http_port, environment=quiet)
 
     return launch
