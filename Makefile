@@ -57,7 +57,9 @@ test-clients: .venv/.dev .venv-clients/.done ## the PyPI clients kserve and trit
 	.venv-clients/bin/pytest -c tests/clients/pyproject.toml --confcutdir tests/clients $(ARGS) tests/clients/test_triton_clients.py
 
 test-frameworks: .venv-frameworks/.installed ## tests of the formats whose libraries are gigabytes, in .venv-frameworks
-	.venv-frameworks/bin/pytest tests/frameworks --timeout=900 $(ARGS)
+	@# A process each: TensorFlow's and PyTorch's copies of LLVM abort a process that has both.
+	@for file in tests/frameworks/test_*.py; do \
+	  echo "$$file" && .venv-frameworks/bin/pytest --timeout=900 $$file $(ARGS) || exit 1; done
 
 soak: .venv/.dev ## a hundred thousand bad requests against one process (or REQUESTS=...)
 	HAIZEN_SOAK_REQUESTS=$(REQUESTS) $(BIN)/pytest -s tests/runtime/doors/test_bad_requests.py

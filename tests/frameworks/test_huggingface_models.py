@@ -194,7 +194,7 @@ def test_long_texts_are_cut_and_bytes_must_be_text(tmp_path: Path) -> None:
     backend = load_backend(tmp_path, None, CPU)
     cut, fitting = ask(backend, [" ".join(["film"] * 50), " ".join(["film"] * 14)])["output-0"]
     np.testing.assert_allclose(cut, fitting, **TOLERANCE)
-    with pytest.raises(InvalidInput, match="not UTF-8"):
+    with pytest.raises(InvalidInput, match="not UTF-8 text"):
         backend.execute({"text": np.array([b"\xff"], object)}, None)
 
 

@@ -22,6 +22,7 @@ from haizen_runtime.backends.huggingface_tasks import (
     TOKEN_CLASSIFICATION,
     choose_task,
 )
+from haizen_runtime.backends.texts import bytes_of, texts_of
 from haizen_runtime.backends.torch_devices import choose_device
 from haizen_runtime.engine.backend import Backend
 from haizen_runtime.protocol.errors import InvalidInput, ModelLoadFailed, UntrustedFormat
@@ -58,7 +59,7 @@ class TransformersBackend(Backend):
     def execute(self, inputs: Arrays, outputs: Sequence[str] | None) -> dict[str, Array]:
         """Tokenize, run, and read the answer."""
         (array,) = inputs.values()
-        texts = [_text(value) for value in array]
+        texts = texts_of(array).tolist()
         with torch.inference_mode():
             return self.answer(texts)
 
@@ -126,7 +127,7 @@ class MaskFiller(TransformersBackend):
                 raise InvalidInput(f'The text "{text[:80]}" has no {self._tokenizer.mask_token} within the limit.')
         logits = self._model(**encoded).logits
         filled = [self._tokenizer.decode(row[mask].argmax(-1)) for row, mask in zip(logits, masks, strict=True)]
-        return {OUTPUT: _bytes(filled)}
+        return {OUTPUT: bytes_of(np.array(filled, dtype=object))}
 
 
 class Embedder(TransformersBackend):
@@ -174,7 +175,8 @@ class Generator(TransformersBackend):
         ids = self._model.generate(**encoded, max_new_tokens=new)
         if self._follows:
             ids = ids[:, length:]
-        return {OUTPUT: _bytes(self._tokenizer.batch_decode(ids, skip_special_tokens=True))}
+        written = self._tokenizer.batch_decode(ids, skip_special_tokens=True)
+        return {OUTPUT: bytes_of(np.array(written, dtype=object))}
 
 
 def load(path: Path, options: LoadOptions) -> TransformersBackend:
@@ -233,16 +235,3 @@ def _max_tokens(config: Any, tokenizer: Any) -> int | None:
     limits = [getattr(config, "max_position_embeddings", None), tokenizer.model_max_length]
     known = [int(limit) for limit in limits if limit is not None and 0 < limit < 10**9]
     return min(known, default=None)
-
-
-def _text(value: Any) -> str:
-    try:
-        return value.decode() if isinstance(value, bytes) else str(value)
-    except UnicodeDecodeError:
-        raise InvalidInput("A text in the input is not UTF-8.") from None
-
-
-def _bytes(texts: Sequence[str]) -> Array:
-    array = np.empty(len(texts), dtype=object)
-    array[:] = [text.encode() for text in texts]
-    return array

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import onnxruntime
 
+from haizen_runtime.backends.made_up import zeros
 from haizen_runtime.backends.onnx_files import check_external_data
 from haizen_runtime.backends.onnx_providers import CPU, check_provider, choose_providers
+from haizen_runtime.backends.texts import bytes_of, texts_of
 from haizen_runtime.engine.backend import Backend
 from haizen_runtime.engine.cpus import usable_cpus
-from haizen_runtime.protocol.dtypes import NUMPY_OF
 from haizen_runtime.protocol.errors import InvalidInput, ModelLoadFailed
 from haizen_runtime.protocol.messages import ModelMetadata, TensorMetadata
 
@@ -59,7 +60,7 @@ class OnnxBackend(Backend):
 
     def execute(self, inputs: Arrays, outputs: Sequence[str] | None) -> dict[str, Array]:
         """Run the session; only the wanted outputs are computed."""
-        feeds = {name: _strings(array) if array.dtype.kind == "O" else array for name, array in inputs.items()}
+        feeds = {name: texts_of(array) if array.dtype.kind == "O" else array for name, array in inputs.items()}
         names = list(outputs) if outputs else list(self._output_nodes)
         try:
             results = self._session.run(names, feeds)
@@ -69,16 +70,8 @@ class OnnxBackend(Backend):
         return {name: _array(result) for name, result in zip(names, results, strict=True)}
 
     def sample(self, rows: int) -> Arrays | None:
-        """Zeros (empty strings); open axes other than the first have size 1."""
-        arrays = {}
-        for tensor in self._inputs:
-            shape = [max(size, 1) for size in tensor.shape]
-            if tensor.shape[:1] == (-1,):
-                shape[0] = rows
-            empty: Any = b"" if tensor.datatype == "BYTES" else 0
-            arrays[tensor.name] = np.full(shape, empty, dtype=NUMPY_OF[tensor.datatype])
-        # An open axis may need a certain size all the same (a CNN's image): then there is nothing to make up.
-        return None if any(-1 in tensor.shape[1:] for tensor in self._inputs) else arrays
+        """Zeros (empty strings), where no axis but the first is open."""
+        return zeros(self._inputs, rows)
 
 
 def load(path: Path, options: LoadOptions) -> OnnxBackend:
@@ -119,19 +112,4 @@ def _array(result: Any) -> Array:
     if isinstance(result, list):  # ZipMap: a dictionary per row, from class to probability
         return np.array([[row[key] for key in row] for row in result], dtype=np.float32)
     array: Array = result
-    if array.dtype.kind in "OU":
-        flat = np.empty(array.size, dtype=object)
-        for index, value in enumerate(array.ravel()):
-            flat[index] = value if isinstance(value, bytes) else str(value).encode()
-        return flat.reshape(array.shape)
-    return array
-
-
-def _strings(array: Array) -> Array:
-    flat = np.empty(array.size, dtype=object)
-    for index, value in enumerate(array.ravel()):
-        try:
-            flat[index] = value.decode() if isinstance(value, bytes) else value
-        except UnicodeDecodeError:
-            raise InvalidInput("A string in the input is not UTF-8 text.") from None
-    return flat.reshape(array.shape)
+    return bytes_of(array) if array.dtype.kind in "OU" else array

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import openvino
 
+from haizen_runtime.backends.made_up import zeros
+from haizen_runtime.backends.texts import bytes_of, texts_of
 from haizen_runtime.engine.backend import Backend
 from haizen_runtime.engine.cpus import usable_cpus
-from haizen_runtime.protocol.dtypes import NUMPY_OF
 from haizen_runtime.protocol.errors import InvalidInput, ModelLoadFailed
 from haizen_runtime.protocol.messages import ModelMetadata, TensorMetadata
 
@@ -52,7 +53,7 @@ class OpenvinoBackend(Backend):
 
     def execute(self, inputs: Arrays, outputs: Sequence[str] | None) -> dict[str, Array]:
         """Infer with a free request of the pool; all outputs are computed, the wanted ones are returned."""
-        feeds = {self._positions[name]: _texts(array) if array.dtype.kind == "O" else array
+        feeds = {self._positions[name]: texts_of(array).astype(np.str_) if array.dtype.kind == "O" else array
                  for name, array in inputs.items()}  # fmt: skip
         request = self._requests.get()
         try:
@@ -66,14 +67,7 @@ class OpenvinoBackend(Backend):
 
     def sample(self, rows: int) -> Arrays | None:
         """Zeros (empty strings), where no axis but the first is open."""
-        if any(-1 in tensor.shape[1:] for tensor in self._inputs):
-            return None
-        arrays = {}
-        for tensor in self._inputs:
-            shape = (rows if tensor.shape[0] == -1 else tensor.shape[0], *tensor.shape[1:]) if tensor.shape else ()
-            empty: Any = b"" if tensor.datatype == "BYTES" else 0
-            arrays[tensor.name] = np.full(shape, empty, NUMPY_OF[tensor.datatype])
-        return arrays
+        return zeros(self._inputs, rows)
 
 
 def load(path: Path, options: LoadOptions) -> OpenvinoBackend:
@@ -118,20 +112,7 @@ def _metadata(port: Any) -> TensorMetadata:
 
 def _array(result: Any) -> Array:
     array: Array = result
-    if array.dtype.kind in "US":
-        flat = np.empty(array.size, dtype=object)
-        for index, value in enumerate(array.ravel().tolist()):
-            flat[index] = value.encode() if isinstance(value, str) else value
-        return flat.reshape(array.shape)
-    return array
-
-
-def _texts(array: Array) -> Array:
-    try:
-        texts = [value.decode() if isinstance(value, bytes) else value for value in array.ravel()]
-    except UnicodeDecodeError:
-        raise InvalidInput("A string in the input is not UTF-8 text.") from None
-    return np.array(texts, dtype=np.str_).reshape(array.shape)
+    return bytes_of(array) if array.dtype.kind in "US" else array
 
 
 def _reason(error: Exception) -> str:

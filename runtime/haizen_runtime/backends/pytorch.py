@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import torch
 
+from haizen_runtime.backends.made_up import zeros
 from haizen_runtime.backends.pytorch_files import EXPORTED, SCRIPT, kind_of, open_exported, open_script, open_weights
 from haizen_runtime.backends.torch_devices import choose_device
 from haizen_runtime.engine.backend import Backend
-from haizen_runtime.protocol.dtypes import NUMPY_OF
 from haizen_runtime.protocol.errors import InferenceFailed, InvalidInput, ModelLoadFailed
 from haizen_runtime.protocol.messages import ModelMetadata, TensorMetadata
 
@@ -143,10 +143,9 @@ class ExportedBackend(TorchBackend):
     def sample(self, rows: int) -> Arrays | None:
         """Zeros, where only the batch is open."""
         inputs = self.metadata.inputs
-        if any(-1 in tensor.shape[self.batchable :] for tensor in inputs):
-            return None
-        head = (max(rows, self._least),) if self.batchable else ()
-        return {t.name: np.zeros((*head, *t.shape[self.batchable :]), NUMPY_OF[t.datatype]) for t in inputs}
+        if not self.batchable and any(-1 in tensor.shape for tensor in inputs):
+            return None  # several open sizes may have to fit each other
+        return zeros(inputs, max(rows, self._least))
 
     def _tensor(self, array: Array, index: int) -> Any:
         return super()._tensor(array, index).to(self._types[index])

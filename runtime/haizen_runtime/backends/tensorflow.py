@@ -13,9 +13,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read at import: no lines a
 import numpy as np
 import tensorflow as tf
 
+from haizen_runtime.backends.made_up import zeros
 from haizen_runtime.engine.backend import Backend
 from haizen_runtime.engine.cpus import usable_cpus
-from haizen_runtime.protocol.dtypes import NUMPY_OF
 from haizen_runtime.protocol.errors import InvalidInput, ModelLoadFailed
 from haizen_runtime.protocol.messages import ModelMetadata, TensorMetadata
 from haizen_runtime.protocol.tf_json import SIGNATURE
@@ -66,15 +66,7 @@ class TensorflowBackend(Backend):
 
     def sample(self, rows: int) -> Arrays | None:
         """Zeros (empty strings), where no axis but the first is open."""
-        inputs = self.metadata.inputs
-        if self.takes_anything or any(-1 in tensor.shape[1:] for tensor in inputs):
-            return None
-        arrays = {}
-        for tensor in inputs:
-            shape = (rows if tensor.shape[0] == -1 else tensor.shape[0], *tensor.shape[1:]) if tensor.shape else ()
-            empty: Any = b"" if tensor.datatype == "BYTES" else 0
-            arrays[tensor.name] = np.full(shape, empty, NUMPY_OF[tensor.datatype])
-        return arrays
+        return None if self.takes_anything else zeros(self.metadata.inputs, rows)
 
     def _tensor(self, name: str, array: Array) -> Any:
         tensor = tf.convert_to_tensor(array)
