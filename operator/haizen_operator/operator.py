@@ -33,7 +33,7 @@ from haizen_operator.observe import Observer, Places
 from haizen_operator.observed import Configuration
 from haizen_operator.queue import WorkQueue
 from haizen_operator.reconcile import Key, Reconciler
-from haizen_operator.runtimes import load_builtin_runtimes
+from haizen_operator.runtimes import kinds_without_image, load_builtin_runtimes
 from haizen_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -180,7 +180,15 @@ class Operator:
         settings = self._settings
         steps: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         if settings.install_builtin_runtimes:
-            runtimes = load_builtin_runtimes(settings.runtime_image or DEFAULT_RUNTIME_IMAGE)
+            image = settings.runtime_image or DEFAULT_RUNTIME_IMAGE
+            runtimes = load_builtin_runtimes(image, settings.runtime_images)
+            if kinds := kinds_without_image(image, settings.runtime_images):
+                logger.warning(
+                    "the built-in runtimes on images of the kinds %s are left out: %s is a digest; "
+                    "name these images in HAIZEN_OPERATOR_RUNTIME_IMAGES",
+                    ", ".join(kinds),
+                    image,
+                )
 
             async def install() -> None:
                 await startup.install_runtimes(client, runtimes, upgrade=settings.upgrade_builtin_runtimes)

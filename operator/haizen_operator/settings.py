@@ -38,6 +38,9 @@ class Settings(BaseModel):
     runtime_image: str = ""
     """Image of haizen's own runtime; empty means the one released with this operator."""
 
+    runtime_images: Mapping[str, str] = Field(default_factory=dict)
+    """Images of the runtime's other kinds, as kind=image by commas; others are runtime_image with -kind at its tag."""
+
     install_builtin_runtimes: bool = True
     """Whether the built-in ClusterServingRuntimes are applied at start where they are absent."""
 
@@ -113,6 +116,16 @@ class Settings(BaseModel):
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("runtime_images", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [part.strip().partition("=") for part in value.split(",") if part.strip()]
+        if any(not kind or not image for kind, _, image in pairs):
+            raise ValueError("expected kind=image, by commas, such as torch=registry/haizen-runtime:1-torch")
+        return {kind.strip(): image.strip() for kind, _, image in pairs}
 
     @model_validator(mode="after")
     def _lease_times_fit(self) -> "Settings":

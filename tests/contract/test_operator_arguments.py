@@ -10,6 +10,7 @@ from haizen_operator.config import OperatorConfig
 from haizen_operator.resources import make_predictor_service
 from haizen_operator.runtimes import load_builtin_runtimes
 from haizen_operator.selection import select_runtime
+from haizen_runtime.backends.formats import FORMATS
 from haizen_runtime.protocol.errors import InvalidConfiguration
 from haizen_runtime.settings import Settings
 from haizen_runtime.storage.download import run_download
@@ -27,6 +28,17 @@ def pod(framework: str, **model: Any) -> dict[str, Any]:
 
 def parse(container: dict[str, Any]) -> tuple[Settings, list[str]]:
     return Settings.parse(container["args"], {it["name"]: it["value"] for it in container["env"]})
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES, ids=lambda runtime: runtime.metadata.name)
+def test_every_built_in_runtime_starts_a_format_that_exists(runtime: ClusterServingRuntime) -> None:
+    (container,) = runtime.spec.containers
+    settings, warnings = Settings.parse(container["args"], {})
+    assert warnings == []
+    kind = FORMATS[str(settings.model_format)]
+    assert runtime.metadata.name == f"haizen-{kind.name}"
+    assert settings.allow_code is kind.carries_code
+    assert {each.name for each in runtime.spec.supported_model_formats} == {kind.name}
 
 
 @pytest.mark.parametrize("framework", ["sklearn", "xgboost", "lightgbm", "onnx"])

@@ -22,6 +22,12 @@ app.kubernetes.io/component: operator
 {{ .Values.runtime.image.repository }}:{{ .Values.runtime.image.tag | default .Chart.AppVersion }}
 {{- end }}
 
+{{- define "haizen.runtimeImages" -}}
+{{- $pairs := list -}}
+{{- range $kind, $image := . }}{{ $pairs = append $pairs (printf "%s=%s" $kind $image) }}{{ end -}}
+{{ join "," $pairs }}
+{{- end }}
+
 {{- define "haizen.containerSecurity" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true

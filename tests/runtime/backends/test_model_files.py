@@ -43,6 +43,14 @@ def lay_out(root: Path, files: dict[str, bytes]) -> None:
         pytest.param(["model.onnx", "model.joblib"], "onnx", ("model.onnx", "onnx"), id="format-chooses"),
         pytest.param([".hidden.joblib", "model.pickle"], None, ("model.pickle", "sklearn"), id="hidden-files"),
         pytest.param(["model.joblib"], "SKLearn", ("model.joblib", "sklearn"), id="format-in-any-case"),
+        pytest.param(["model.skops"], None, ("model.skops", "skops"), id="skops"),
+        pytest.param(["model.skops"], "sklearn", ("model.skops", "skops"), id="skops-is-sklearn"),
+        pytest.param(["model.cbm"], None, ("model.cbm", "catboost"), id="catboost"),
+        pytest.param(["model.pmml"], None, ("model.pmml", "pmml"), id="pmml"),
+        pytest.param(["m.pdiparams", "m.json"], None, ("m.pdiparams", "paddle"), id="paddle-3"),
+        pytest.param(["m.pdiparams", "m.pdmodel"], "paddle", ("m.pdiparams", "paddle"), id="paddle-2"),
+        pytest.param(["m/MLmodel", "m/model.pkl"], None, ("m/MLmodel", "mlflow"), id="mlflow"),
+        pytest.param(["MLmodel", "model.pkl"], "sklearn", ("model.pkl", "sklearn"), id="inside-of-mlflow"),
         pytest.param(["model.xml", "model.bin"], None, ("model.xml", "openvino"), id="openvino"),
         pytest.param(["model.pt", "net.py"], None, ("model.pt", "pytorch"), id="pytorch"),
         pytest.param(["model.pt", "model.py"], None, ("model.py", "python"), id="model.py-first"),
@@ -109,7 +117,9 @@ def test_code_needs_permission(iris_dir: Path) -> None:
         load_backend(iris_dir, None, LoadOptions())
 
 
-@pytest.mark.parametrize("name", ["model.joblib", "model.pkl", "model.ubj", "model.json", "model.txt", "model.onnx"])
+@pytest.mark.parametrize(
+    "name", ["model.joblib", "model.pkl", "model.skops", "model.ubj", "model.json", "model.txt", "model.onnx"]
+)
 @pytest.mark.parametrize(
     "content",
     [pytest.param(b"", id="empty"), pytest.param(b"\x00" * 100, id="zeros"), pytest.param(b"tree\nnonsense", id="text"),
@@ -138,6 +148,11 @@ def test_every_format_has_its_module() -> None:
         pytest.param("pytorch", ["model.pt"], r"package torch,.*'haizen\[torch\]'", id="pytorch"),
         pytest.param("tensorflow", ["saved_model.pb"], r"package tensorflow,.*'haizen\[tensorflow\]'", id="tensorflow"),
         pytest.param("openvino", ["model.xml"], r"package openvino,.*'haizen\[openvino\]'", id="openvino"),
+        pytest.param("skops", ["model.skops"], r"package skops,.*'haizen\[skops\]'", id="skops"),
+        pytest.param("catboost", ["model.cbm"], r"package catboost,.*'haizen\[catboost\]'", id="catboost"),
+        pytest.param("pmml", ["model.pmml"], r"'haizen\[pmml\]'", id="pmml"),
+        pytest.param("paddle", ["model.pdiparams"], r"package paddle,.*'haizen\[paddle\]'", id="paddle"),
+        pytest.param("mlflow", ["MLmodel"], r"package mlflow,.*'haizen\[mlflow\]'", id="mlflow"),
         pytest.param("huggingface", ["config.json", "a.safetensors"],
                      r"package (torch|transformers),.*'haizen\[huggingface\]'", id="huggingface"),
     ],
