@@ -89,8 +89,8 @@ manifests: .venv/.dev ## manifests/base/operator.yaml, from the chart's default 
 build: .venv/.dev ## the wheel
 	$(UV) build --wheel --out-dir dist
 
-images: .venv/.dev ## the operator's and the runtime's images, with buildah
-	$(BIN)/python -m e2e.cluster images
+images: .venv/.dev ## the operator's and the runtime's images, with buildah; KINDS="torch pmml": these of the runtime
+	$(BIN)/python -m e2e.cluster images $(addprefix --kind ,$(KINDS))
 
 cluster: .venv/.dev ## a real one-node Kubernetes with Knative (root, Debian)
 	$(BIN)/python -m e2e.cluster up

@@ -1,4 +1,5 @@
-# The model server. Any Debian-based image with Python 3.11 or newer and ca-certificates can be the base.
+# The model server; kinds.yaml has the kinds that it is built as. Any Debian-based image with Python 3.11 or newer and
+# ca-certificates can be the base.
 ARG BASE=python:3.12-slim
 
 # uv and hatchling, which no image keeps.
@@ -11,7 +12,7 @@ WORKDIR /src
 
 # What the lock file says for these extras; a change elsewhere in pyproject.toml gives the same list.
 FROM tools AS requirements
-ARG EXTRAS="runtime sklearn xgboost lightgbm onnx"
+ARG EXTRAS="runtime sklearn skops xgboost lightgbm onnx"
 COPY pyproject.toml uv.lock ./
 RUN extras="$(for extra in ${EXTRAS}; do echo "--extra ${extra}"; done)" \
     && /opt/tools/bin/uv export --quiet --frozen --no-dev --no-emit-project --no-header ${extras} --output-file /requirements.txt \
@@ -29,10 +30,10 @@ RUN /opt/tools/bin/uv build --quiet --wheel --no-build-isolation --python /opt/t
        --python /opt/haizen/venv/bin/python --target /opt/haizen/app /dist/*.whl
 
 FROM ${BASE}
-# lightgbm's wheel needs libgomp. Official Python images come without a compiled standard library, which would cost
-# every cold start a third of a second, since the container's user cannot write it either.
-RUN apt-get update -qq \
-    && apt-get install -qq -y --no-install-recommends libgomp1 \
+# Some wheels need Debian's packages: lightgbm's libgomp, for one. Official Python images come without a compiled standard
+# library, which would cost every cold start a third of a second, since the container's user cannot write it either.
+ARG PACKAGES="libgomp1"
+RUN { [ -z "${PACKAGES}" ] || { apt-get update -qq && apt-get install -qq -y --no-install-recommends ${PACKAGES}; }; } \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt \
     && python3 -m compileall -q -x '/(test|tests|idlelib|lib2to3|site-packages|dist-packages)/' \
        "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"

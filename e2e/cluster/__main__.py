@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from e2e.cluster import binaries, cluster, knative, processes, settings
+from e2e.cluster import binaries, cluster, image_kinds, knative, processes, settings
 from e2e.cluster.go_modules import PROGRAMS
 from e2e.cluster.progress import Progress
 
@@ -17,7 +17,9 @@ def main() -> int:
     commands.add_parser("up", help="bring the cluster up, from whatever state the machine is in")
     commands.add_parser("down", help="stop everything of the cluster")
     commands.add_parser("status", help="say what runs")
-    commands.add_parser("images", help="build haizen's images and give them to the cluster")
+    built_images = commands.add_parser("images", help="build haizen's images and give them to the cluster")
+    kinds = [name for name in image_kinds.kinds() if name != image_kinds.SMALL]
+    built_images.add_argument("--kind", action="append", default=[], choices=kinds, help="only this kind of runtime")
     features = commands.add_parser("features", help="allow or forbid init containers, claims and the like in Knative")
     features.add_argument("switch", choices=("on", "off"))
     built = commands.add_parser("binaries", help="build these programs and print their folder")
@@ -39,6 +41,9 @@ def main() -> int:
         return 1
     if command == "features":
         knative.set_features(arguments.switch == "on")
+        return 0
+    if command == "images" and arguments.kind:
+        cluster.build_kinds(arguments.kind, Progress())
         return 0
     return _run(command, Progress())
 

@@ -54,6 +54,12 @@ def id_of(image: str) -> str:
         return ""
 
 
+def size_of(image: str) -> int:
+    """The bytes of an image's layers, unpacked."""
+    manifest = json.loads(buildah("inspect", "--type", "image", "--format", "{{.Manifest}}", image))
+    return sum(layer["size"] for layer in manifest["layers"])
+
+
 def save(image: str, destination: Path, present: Set[str]) -> None:
     """Write an image as an OCI archive without those blobs that containerd has: `present` holds their digests."""
     folder = settings.images_root() / "saved"

@@ -3,7 +3,7 @@
 import fcntl
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,6 +135,12 @@ def build_images(progress: Progress) -> None:
     """Build haizen's images from the working tree and give them to the cluster where it is up."""
     with _lock():
         images.ensure_haizen_images(progress, into_cluster=is_up())
+
+
+def build_kinds(names: Sequence[str], progress: Progress) -> None:
+    """Build further kinds of the runtime's image."""
+    with _lock():
+        images.build_kinds(names, progress)
 
 
 def _clear() -> None:

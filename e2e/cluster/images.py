@@ -1,17 +1,20 @@
 """The cluster's images: built only when what they are made of changed, and given to containerd once."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.cluster import archive as archives
-from e2e.cluster import buildah, knative, node, settings
+from e2e.cluster import buildah, image_kinds, knative, node, settings
 from e2e.cluster.progress import Progress
+
+RUNTIME_DOCKERFILE = "images/runtime.Dockerfile"
 
 # image -> the Dockerfile it is built from, relative to the repository
 HAIZEN_IMAGES = {
     settings.OPERATOR_IMAGE: "images/operator.Dockerfile",
-    settings.RUNTIME_IMAGE: "images/runtime.Dockerfile",
+    settings.RUNTIME_IMAGE: RUNTIME_DOCKERFILE,
     settings.MODEL_STORE_IMAGE: "e2e/images/model-store.Dockerfile",
 }
 
@@ -80,3 +83,16 @@ def ensure_haizen_images(progress: Progress, into_cluster: bool = True) -> None:
                 buildah.save(image, file, node.blobs())
                 load(Archive(image, file, digest))
                 file.unlink()
+
+
+def build_kinds(names: Sequence[str], progress: Progress) -> None:
+    """Build these kinds of the runtime's image; they stay in the store, since no story needs them.
+
+    Raises KeyError for a kind that does not exist.
+    """
+    base, known = buildah.ensure_base(progress), image_kinds.kinds()
+    for kind in [known[name] for name in names]:
+        with progress.step(f"image {kind.image}"):
+            arguments = {"BASE": base, **kind.build_arguments}
+            buildah.build(kind.image, settings.REPOSITORY / RUNTIME_DOCKERFILE, settings.REPOSITORY, arguments)
+        print(f"{kind.image}: {buildah.size_of(kind.image) / 2**20:.0f} MiB")
