@@ -300,8 +300,8 @@ def test_a_class_of_several_is_named_by_a_setting(tmp_path: Path, net: Any) -> N
     assert load_backend(tmp_path, "pytorch", options).metadata.platform == "pytorch"
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="asks for a GPU that is not there")
-def test_a_gpu_that_is_not_there(tmp_path: Path, net: Any) -> None:
+def test_a_gpu_that_is_not_there(tmp_path: Path, net: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     save_script(net, tmp_path / "model.pt")
     with pytest.raises(ModelLoadFailed, match="--device=cuda"):
         load_backend(tmp_path, None, LoadOptions(allow_code=True, device="cuda"))
