@@ -14,6 +14,7 @@ from sklearn import datasets
 
 from haizen_runtime.backends.loading import LoadOptions, load_backend
 from haizen_runtime.protocol.errors import InvalidInput, ModelLoadFailed
+from tests.frameworks.conftest import IMPORT_SECONDS
 
 QUIET = {"iterations": 10, "verbose": 0, "thread_count": 1, "allow_writing_files": False}
 DATA = {name: getattr(datasets, f"load_{name}")(return_X_y=True) for name in ("iris", "breast_cancer", "diabetes")}
@@ -103,7 +104,7 @@ def test_over_http(tmp_path: Path, start_runtime: Callable[..., Any]) -> None:
     model = trained(tmp_path, catboost.CatBoostRegressor, "diabetes")
     features = DATA["diabetes"][0][:20]
     runtime = start_runtime("--model_name=m", f"--model_dir={tmp_path}", "--model_format=catboost")
-    runtime.wait_ready()
+    runtime.wait_ready(IMPORT_SECONDS)
     answer = httpx.post(f"{runtime.url}/v1/models/m:predict", json={"instances": features.tolist()})
     assert answer.json() == {"predictions": model.predict(features).tolist()}
     assert httpx.post(f"{runtime.url}/v1/models/m:predict", json={"instances": [[1.0]]}).status_code == 400

@@ -15,6 +15,7 @@ from sklearn import datasets
 
 from haizen_runtime.backends.loading import LoadOptions, load_backend
 from haizen_runtime.protocol.errors import InvalidInput, ModelLoadFailed
+from tests.frameworks.conftest import IMPORT_SECONDS
 
 FEATURES = datasets.load_iris(return_X_y=True)[0].astype(np.float32)
 MAKE = """
@@ -75,7 +76,7 @@ def test_parameters_without_a_program(tmp_path: Path) -> None:
 
 def test_over_http(saved: Path, start_runtime: Callable[..., Any]) -> None:
     runtime = start_runtime("--model_name=m", f"--model_dir={saved}", "--model_format=paddle")
-    runtime.wait_ready()
+    runtime.wait_ready(IMPORT_SECONDS)
     answer = httpx.post(f"{runtime.url}/v1/models/m:predict", json={"instances": FEATURES[:5].tolist()})
     np.testing.assert_allclose(answer.json()["predictions"], np.load(saved / "expected.npy")[:5], atol=1e-6)
     assert httpx.post(f"{runtime.url}/v1/models/m:predict", json={"instances": [[1.0]]}).status_code == 400

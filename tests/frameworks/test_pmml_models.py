@@ -17,6 +17,7 @@ from sklearn.tree import DecisionTreeClassifier
 from haizen_runtime.backends import pmml
 from haizen_runtime.backends.loading import LoadOptions, load_backend
 from haizen_runtime.protocol.errors import BackendMissing, InvalidInput, ModelLoadFailed, UntrustedFormat
+from tests.frameworks.conftest import IMPORT_SECONDS
 from tests.frameworks.pmml_files import colour_pmml, linear_pmml, tree_pmml
 
 NAMES = ["a", "b", "c", "d"]
@@ -104,7 +105,7 @@ def test_over_http_and_an_end_in_good_order(tree_dir: Path, tree: Any, start_run
     runtime = start_runtime(
         "--model_name=m", f"--model_dir={tree_dir}", "--model_format=pmml", "--drain_quiet_seconds=0.1"
     )
-    runtime.wait_ready()
+    runtime.wait_ready(IMPORT_SECONDS)
     answer = httpx.post(f"{runtime.url}/v1/models/m:predict", json={"instances": IRIS[::10].tolist()})
     assert [row["label"] for row in answer.json()["predictions"]] == tree.predict(IRIS[::10]).tolist()
     assert httpx.post(f"{runtime.url}/v1/models/m:predict", json={"instances": [[1.0]]}).status_code == 400

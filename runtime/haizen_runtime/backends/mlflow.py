@@ -90,10 +90,13 @@ class MlflowBackend(Backend):
             if self.metadata.any_datatype:
                 return as_texts(matrix) if matrix.dtype.kind == "O" else matrix
             return pd.DataFrame(_cast(matrix, self.metadata.inputs[0].datatype))
-        return pd.DataFrame({name: self._column(name, array) for name, array in inputs.items()})
+        columns = {name: self._column(name, array) for name, array in inputs.items()}
+        if len({len(values) for values in columns.values()}) > 1:
+            raise InvalidInput("The inputs are columns of one table: all need the same length.")
+        return pd.DataFrame(columns)
 
     def _column(self, name: str, array: Array) -> Any:
-        if array.size != array.shape[0]:
+        if not array.ndim or array.size != array.shape[0]:
             raise InvalidInput(f'Input "{name[:80]}" has shape {list(array.shape)}; expected a column, [n] or [n, 1].')
         kind = _kind(self._specs[name]) if name in self._specs else ""
         values = array.ravel()

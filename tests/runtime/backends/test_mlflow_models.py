@@ -147,7 +147,7 @@ def test_a_broken_file(tmp_path: Path, content: bytes) -> None:
 
 def test_over_http_as_mlflows_own_server(tree_dir: Path, tree: Any, start_runtime: Callable[..., Any]) -> None:
     runtime = start_runtime("--model_name=m", f"--model_dir={tree_dir}", "--model_format=mlflow", "--allow_code")
-    runtime.wait_ready()
+    runtime.wait_ready(limit_seconds=250)
     frame = FRAME.iloc[::10]
     expected = tree.predict(frame).tolist()
     split = {"columns": list(frame), "data": frame.to_numpy().tolist()}

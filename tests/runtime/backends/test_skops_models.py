@@ -92,7 +92,7 @@ def test_over_http_without_allow_code(tmp_path: Path, start_runtime: Callable[..
     estimator = LogisticRegression(max_iter=1000).fit(features, labels)
     skops.io.dump(estimator, tmp_path / "model.skops")
     runtime = start_runtime("--model_name=m", f"--model_dir={tmp_path}", "--model_format=sklearn")
-    runtime.wait_ready()
+    runtime.wait_ready(limit_seconds=250)
     answer = httpx.post(f"{runtime.url}/v1/models/m:predict", json={"instances": features[::10].tolist()})
     assert answer.json() == {"predictions": estimator.predict(features[::10]).tolist()}
     assert httpx.post(f"{runtime.url}/v1/models/m:predict", json={"instances": [[1.0]]}).status_code == 400
