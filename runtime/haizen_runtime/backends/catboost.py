@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import catboost
 import numpy as np
 
-from haizen_runtime.backends.columns import OUTPUT, as_bytes, as_matrix, as_texts, first_line
+from haizen_runtime.backends.columns import OUTPUT, as_matrix, first_line, mixed_rows
+from haizen_runtime.backends.texts import bytes_of
 from haizen_runtime.engine.backend import Backend
 from haizen_runtime.engine.cpus import usable_cpus
 from haizen_runtime.protocol.dtypes import datatype_of
@@ -59,7 +60,7 @@ class CatBoostBackend(Backend):
         if matrix.ndim != 2:
             raise InvalidInput(f"The input has {matrix.ndim} dimensions; expected rows of {self._features} columns.")
         if self._texts:
-            matrix = as_texts(matrix)
+            matrix = mixed_rows(matrix).astype(object)
             for column in self._texts:
                 matrix[:, column] = [_category(value) for value in matrix[:, column]]
         elif matrix.dtype not in (np.float32, np.float64):
@@ -68,7 +69,7 @@ class CatBoostBackend(Backend):
             result = np.asarray(self._call(matrix, thread_count=self._threads))
         except (catboost.CatBoostError, ValueError, TypeError) as error:
             raise InvalidInput(f"The model refused the input: {first_line(error)}") from error
-        return {OUTPUT: result if result.dtype.kind in "iufb" else as_bytes(result)}
+        return {OUTPUT: result if result.dtype.kind in "iufb" else bytes_of(result)}
 
     def sample(self, rows: int) -> Arrays | None:
         """Zeros; None for a model with categories, of which none is known."""

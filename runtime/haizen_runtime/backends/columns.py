@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from haizen_runtime.backends.texts import texts_of
 from haizen_runtime.protocol.errors import InvalidInput
 
 Array = np.ndarray[Any, Any]
@@ -42,21 +43,12 @@ def _ordered(names: Sequence[str], columns: Sequence[str]) -> list[str]:
     return list(columns)
 
 
-def as_bytes(values: Any) -> Array:
-    """Class labels and other values that are strings (or mixed) as the UTF-8 of a BYTES tensor; None is empty."""
-    array = np.asarray(values)
-    flat = np.empty(array.size, dtype=object)
-    for index, value in enumerate(array.ravel()):
-        flat[index] = value if isinstance(value, bytes) else b"" if value is None else str(value).encode()
-    return flat.reshape(array.shape)
-
-
-def as_texts(array: Array) -> Array:
-    """A BYTES tensor with `str` where it has `bytes`; other elements stay as they are."""
-    flat = np.empty(array.size, dtype=object)
-    for index, value in enumerate(array.ravel()):
-        flat[index] = value.decode(errors="replace") if isinstance(value, bytes) else value
-    return flat.reshape(array.shape)
+def mixed_rows(matrix: Array) -> Array:
+    """Rows whose columns may be numbers beside texts: bytes as `str`, numbers as they are."""
+    if matrix.dtype.kind != "O":
+        return matrix
+    is_text = np.array([isinstance(value, bytes) for value in matrix.ravel()], dtype=bool)
+    return np.where(is_text.reshape(matrix.shape), texts_of(matrix), matrix)
 
 
 def first_line(error: Exception) -> str:

@@ -13,7 +13,8 @@ import numpy as np
 import orjson
 import pandas as pd
 
-from haizen_runtime.backends.columns import OUTPUT, as_bytes, as_texts, first_line
+from haizen_runtime.backends.columns import OUTPUT, first_line
+from haizen_runtime.backends.texts import bytes_of, texts_of
 from haizen_runtime.engine.backend import Backend
 from haizen_runtime.protocol.dtypes import NUMPY_OF, datatype_of
 from haizen_runtime.protocol.errors import InferenceFailed, InvalidInput
@@ -88,7 +89,7 @@ class MlflowBackend(Backend):
         if not self._specs and len(inputs) == 1:
             (matrix,) = inputs.values()
             if self.metadata.any_datatype:
-                return as_texts(matrix) if matrix.dtype.kind == "O" else matrix
+                return texts_of(matrix) if matrix.dtype.kind == "O" else matrix
             return pd.DataFrame(_cast(matrix, self.metadata.inputs[0].datatype))
         columns = {name: self._column(name, array) for name, array in inputs.items()}
         if len({len(values) for values in columns.values()}) > 1:
@@ -151,7 +152,7 @@ def _datatype(spec: Any) -> str:
 def _cast(array: Array, datatype: str | None) -> Array:
     """The array in the signature's datatype where numpy calls that safe or of the same kind; else MLflow decides."""
     if array.dtype.kind == "O":
-        return as_texts(array)
+        return texts_of(array)
     if datatype is None or datatype == "BYTES" or not np.can_cast(array.dtype, NUMPY_OF[datatype], "same_kind"):
         return array
     return array.astype(NUMPY_OF[datatype], copy=False)
@@ -163,11 +164,15 @@ def _tensor(values: Any) -> Array:
     array = np.asarray(values)
     if array.dtype.kind in "iufb" and array.dtype != np.longdouble:
         return array if array.ndim else array.reshape(1)
-    return as_bytes([_text(value) for value in array.reshape(-1)]).reshape(array.shape or (1,))
+    flat = np.empty(array.size, dtype=object)
+    flat[:] = [_text(value) for value in array.reshape(-1)]
+    return bytes_of(flat).reshape(array.shape or (1,))
 
 
 def _text(value: Any) -> Any:
-    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY) if isinstance(value, (dict, list)) else value
+    if isinstance(value, (dict, list)):
+        return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+    return "" if value is None else value
 
 
 def _what(error: Exception) -> str:

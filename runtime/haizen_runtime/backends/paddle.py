@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from haizen_runtime.backends.columns import OUTPUT, first_line
+from haizen_runtime.backends.made_up import zeros
 from haizen_runtime.engine.backend import Backend
 from haizen_runtime.engine.cpus import usable_cpus
-from haizen_runtime.protocol.dtypes import NUMPY_OF
 from haizen_runtime.protocol.errors import InvalidInput, ModelLoadFailed
 from haizen_runtime.protocol.messages import ModelMetadata, TensorMetadata
 
@@ -76,13 +76,7 @@ class PaddleBackend(Backend):
 
     def sample(self, rows: int) -> Arrays | None:
         """Zeros; None where a size other than the first is open."""
-        arrays = {}
-        for tensor in self.metadata.inputs:
-            if -1 in tensor.shape[1:]:
-                return None
-            shape = (rows, *tensor.shape[1:]) if tensor.shape[:1] == (-1,) else tensor.shape
-            arrays[tensor.name] = np.zeros(shape, dtype=NUMPY_OF[tensor.datatype])
-        return arrays
+        return zeros(self.metadata.inputs, rows)
 
 
 def load(path: Path, options: LoadOptions) -> PaddleBackend:

@@ -12,7 +12,8 @@ import numpy as np
 import orjson
 import pypmml
 
-from haizen_runtime.backends.columns import as_bytes, as_matrix, as_texts, first_line
+from haizen_runtime.backends.columns import as_matrix, first_line, mixed_rows
+from haizen_runtime.backends.texts import bytes_of
 from haizen_runtime.engine.backend import Backend
 from haizen_runtime.protocol.dtypes import NUMPY_OF
 from haizen_runtime.protocol.errors import BackendMissing, InvalidInput, ModelLoadFailed, UntrustedFormat
@@ -59,8 +60,7 @@ class PmmlBackend(Backend):
         matrix = as_matrix(inputs, self._columns, len(self._fields))
         if matrix.ndim != 2:
             raise InvalidInput(f"The input has {matrix.ndim} dimensions; expected rows of {len(self._fields)} columns.")
-        rows = as_texts(matrix) if matrix.dtype.kind == "O" else matrix
-        table = orjson.dumps({"columns": self._columns, "data": rows.tolist()})
+        table = orjson.dumps({"columns": self._columns, "data": mixed_rows(matrix).tolist()})
         try:
             answer = orjson.loads(str(self._model.call("predict", table.decode())))
         except jpype.JException as error:
@@ -118,7 +118,7 @@ def _datatype(field: Any) -> str:
 
 def _output(name: str, datatype: str, values: Sequence[Any]) -> Array:
     if datatype == "BYTES":
-        return as_bytes(values)
+        return bytes_of(np.array(["" if value is None else value for value in values], dtype=object))
     if datatype in ("FP32", "FP64"):
         return np.array([np.nan if value is None else value for value in values], dtype=NUMPY_OF[datatype])
     for row, value in enumerate(values):

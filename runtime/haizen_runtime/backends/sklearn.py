@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import joblib
 import numpy as np
 
-from haizen_runtime.backends.columns import OUTPUT, as_bytes, as_matrix, as_texts, first_line
+from haizen_runtime.backends.columns import OUTPUT, as_matrix, first_line
+from haizen_runtime.backends.texts import bytes_of, texts_of
 from haizen_runtime.engine.backend import Backend
 from haizen_runtime.protocol.dtypes import datatype_of
 from haizen_runtime.protocol.errors import InvalidInput, ModelLoadFailed
@@ -61,12 +62,12 @@ class SklearnBackend(Backend):
         """Predict; scikit-learn says ValueError or TypeError when the values are not what it takes."""
         matrix = next(iter(inputs.values())) if len(inputs) == 1 else as_matrix(inputs, self._columns, self._features)
         if matrix.dtype.kind == "O":
-            matrix = as_texts(matrix)
+            matrix = texts_of(matrix)
         try:
             result = self._call(matrix)
         except (ValueError, TypeError) as error:
             raise InvalidInput(f"The model refused the input: {first_line(error)}") from error
-        return {OUTPUT: result if result.dtype.kind in "iufb" else as_bytes(result)}
+        return {OUTPUT: result if result.dtype.kind in "iufb" else bytes_of(np.asarray(result))}
 
     def sample(self, rows: int) -> Arrays | None:
         """Zeros, or empty strings for text models."""
