@@ -61,10 +61,6 @@ def test_health_and_metadata(iris_client: Client) -> None:
             "/grpc.health.v1.Health/Check", HEALTH.HealthCheckRequest(service="x"), "NOT_FOUND", "no service x",
             id="health-service",
         ),
-        pytest.param(
-            SERVICE + "RepositoryModelLoad", PB.RepositoryModelLoadRequest(model_name="rose"), "NOT_FOUND", "rose",
-            id="load-unknown",
-        ),
     ],
 )  # fmt: skip
 def test_calls_that_fail(iris_client: Client, path: str, message: Any, code: str, says: str) -> None:
@@ -229,6 +225,8 @@ def test_models_are_unloaded_and_loaded(own_runtime: RuntimeProcess) -> None:
     assert (code, "not ready" in details) == (grpc.StatusCode.UNAVAILABLE, True)
     assert client.infer("other", "FP64", ROW).raw_output_contents
     client.call("RepositoryModelUnload", PB.RepositoryModelUnloadRequest(model_name="iris"))
+    unknown = PB.RepositoryModelLoadRequest(model_name="rose")
+    assert failure(lambda: client.call("RepositoryModelLoad", unknown))[0] is grpc.StatusCode.NOT_FOUND
     answer = client.call("RepositoryModelLoad", PB.RepositoryModelLoadRequest(repository_name="iris"))  # as KServe's
     assert (answer.model_name, answer.isLoaded) == ("iris", True)
     assert np.frombuffer(client.infer("iris", "FP64", ROW).raw_output_contents[0], np.int64).tolist() == [0]
