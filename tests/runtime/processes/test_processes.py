@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,8 @@ def test_a_killed_process_costs_only_its_own_connections(two: tuple[RuntimeProce
         for each in running:
             each.result()
     assert wrong == []
-    assert 1 <= sum(broken) <= 4  # eight clients, half of them with the killed process
-    assert max(broken) == 1
+    assert 1 <= sum(map(bool, broken)) < 8  # those who were with the killed process, about half of them
+    assert max(broken) <= 2  # a second time for whom it was given to while it died
     text = httpx.get(runtime.url + "/metrics", timeout=60).text
     assert metric(text, "haizen_process_restarts_total") == 1
     assert "a serving process ended (killed by SIGKILL)" in runtime.log
@@ -250,3 +251,41 @@ def test_a_process_that_cannot_start_ends_the_start(
     assert "model.joblib cannot be loaded as sklearn" in written["message"]
     assert len([each for each in runtime.lines if each.startswith("haizen-runtime: ")]) == 1
     assert "Traceback" not in runtime.log
+
+
+def test_the_download_happens_once(
+    tmp_path: Path, iris_dir: Path, start_runtime: Callable[..., RuntimeProcess]
+) -> None:
+    content = (iris_dir / "model.joblib").read_bytes()
+    asked: list[str] = []
+
+    class Store(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.headers["Range"] != "bytes=0-0":  # a look at what is there
+                asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Store) as store:
+        threading.Thread(target=store.serve_forever, daemon=True).start()
+        runtime = start_runtime(
+            "--model_name=iris", f"--model_dir={tmp_path / 'models'}", "--allow_code", "--processes=2",
+            STORAGE_URI=f"http://127.0.0.1:{store.server_port}/model.joblib",
+        )  # fmt: skip
+        runtime.wait_ready()
+        assert asked == ["/model.joblib"]
+        with clients(runtime, 2) as sessions:
+            for session in sessions:
+                assert session.post(INFER, json=BODY).json()["outputs"][0]["data"] == [0]
+        # Who comes later finds it there, whatever has become of the store.
+        store.shutdown()
+        os.kill(children(runtime)[0], signal.SIGKILL)
+        ended = "a serving process ended (killed by SIGKILL)"
+        wait_for(lambda: ended in runtime.log and runtime.log.count("is ready (version") == 3, runtime.describe)
+        runtime.wait_ready()
+        assert asked == ["/model.joblib"]
