@@ -65,13 +65,12 @@ def _numbered(directory: Path) -> dict[str, Path]:
     """Directories that are versions; none when the directory holds a model itself."""
     try:
         entries = list(directory.iterdir()) if directory.is_dir() else []
+        if any(_is_model(entry) for entry in entries):
+            return {}
+        numbers = [entry for entry in entries if is_version(entry.name) and entry.is_dir()]
+        return {entry.name: entry for entry in numbers if any(entry.iterdir())}
     except OSError as error:
         raise ModelLoadFailed(f"{directory} cannot be read: {error.strerror or error}.") from error
-    if any(_is_model(entry) for entry in entries):
-        return {}
-    return {
-        entry.name: entry for entry in entries if is_version(entry.name) and entry.is_dir() and any(entry.iterdir())
-    }
 
 
 def _is_model(entry: Path) -> bool:
