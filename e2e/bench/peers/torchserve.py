@@ -35,7 +35,9 @@ def _launch(batch_size: int) -> Callable[[Place], Launch]:
             "load_models": "iris.mar",
             "default_workers_per_model": 1,
             "disable_system_metrics": "true",
-            "models": json.dumps({"iris": {"1.0": {"defaultVersion": True, **own, "responseTimeout": 60}}}),
+            "models": json.dumps(
+                {"iris": {"1.0": {"defaultVersion": True, **own, "responseTimeout": 60, "startupTimeout": 180}}}
+            ),
         }
         configuration, log = place.folder / "config.properties", place.folder / "log4j2.xml"
         configuration.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
