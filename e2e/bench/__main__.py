@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import tempfile
 from dataclasses import asdict
@@ -29,6 +30,7 @@ CNN_SECONDS, START_SECONDS = 60.0, 12.0
 def main(arguments: list[str]) -> int:
     """Print the figures; the exit code says nothing about them: a bar that is missed is shown as missed."""
     wish = options.parse(arguments, CONTESTANTS)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # no server is left behind
     console, progress = Console(width=None if sys.stdout.isatty() else PAGE_COLUMNS), Progress()
     found: dict[str, Any] = {"machine": machine.describe()}
     seen, extra = Seen(), list[Verdict]()
