@@ -9,19 +9,35 @@ import joblib
 import numpy as np
 import pytest
 from sklearn import datasets
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.cluster import KMeans
+from sklearn.cross_decomposition import PLSRegression
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import (
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    IsolationForest,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.multioutput import MultiOutputRegressor
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import MinMaxScaler, PolynomialFeatures, StandardScaler
+from sklearn.svm import SVC, SVR, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from haizen_runtime.backends.loading import LoadOptions, load_backend
+from haizen_runtime.protocol.dtypes import datatype_of
 from haizen_runtime.protocol.errors import InvalidInput
 
 TRUSTED = LoadOptions(allow_code=True)
 DATA = {
-    name: getattr(datasets, f"load_{name}")(return_X_y=True) for name in ("iris", "digits", "breast_cancer", "diabetes")
+    name: getattr(datasets, f"load_{name}")(return_X_y=True)
+    for name in ("iris", "wine", "digits", "breast_cancer", "diabetes", "linnerud")
 }
 
 
@@ -32,7 +48,20 @@ DATA = {
         pytest.param("iris", DecisionTreeClassifier(random_state=0), id="iris-tree"),
         pytest.param("digits", RandomForestClassifier(20, random_state=0), id="digits-forest"),
         pytest.param("breast_cancer", make_pipeline(StandardScaler(), LogisticRegression()), id="cancer-pipeline"),
+        pytest.param("iris", KNeighborsClassifier(), id="iris-neighbors"),
+        pytest.param("iris", KMeans(3, n_init=1, random_state=0), id="iris-clusters"),
+        pytest.param("wine", GaussianNB(), id="wine-bayes"),
+        pytest.param("wine", HistGradientBoostingClassifier(max_iter=10, random_state=0), id="wine-boosting"),
+        pytest.param("wine", make_pipeline(StandardScaler(), PCA(3), LinearSVC(random_state=0)), id="wine-components"),
+        pytest.param("breast_cancer", IsolationForest(n_estimators=20, random_state=0), id="cancer-outliers"),
+        pytest.param("digits", make_pipeline(MinMaxScaler(), SVC()), id="digits-vectors"),
+        pytest.param("digits", LinearDiscriminantAnalysis(), id="digits-discriminant"),
         pytest.param("diabetes", LinearRegression(), id="diabetes-linear"),
+        pytest.param("diabetes", make_pipeline(PolynomialFeatures(2), Ridge()), id="diabetes-polynomial"),
+        pytest.param("diabetes", SVR(), id="diabetes-vectors"),
+        pytest.param("diabetes", GradientBoostingRegressor(n_estimators=10, random_state=0), id="diabetes-boosting"),
+        pytest.param("linnerud", MultiOutputRegressor(Ridge()), id="linnerud-many-outputs"),
+        pytest.param("linnerud", PLSRegression(2), id="linnerud-partial-squares"),
         pytest.param("diabetes", RandomForestRegressor(20, random_state=0), id="diabetes-forest"),
     ],
 )
@@ -45,8 +74,11 @@ def test_sklearn(tmp_path: Path, data: str, estimator: Any, ending: str) -> None
     (expected,) = backend.metadata.inputs
     assert expected.shape == (-1, features.shape[1])
     answer = backend.execute({"anything": features}, None)
-    np.testing.assert_array_equal(answer["output-0"], estimator.predict(features))
-    assert backend.metadata.outputs[0].datatype == ("FP64" if data == "diabetes" else "INT64")
+    own = estimator.predict(features)
+    np.testing.assert_array_equal(answer["output-0"], own)
+    assert answer["output-0"].dtype == own.dtype
+    (output,) = backend.metadata.outputs
+    assert (output.datatype, output.shape) == (datatype_of(own), (-1, *own.shape[1:]))
 
 
 def test_sklearn_probabilities(tmp_path: Path) -> None:
@@ -98,7 +130,9 @@ def test_named_inputs_are_columns(iris_dir: Path, iris_model: Any, columns: list
     [
         pytest.param("breast_cancer", {"objective": "binary:logistic"}, id="binary"),
         pytest.param("digits", {"objective": "multi:softprob", "num_class": 10}, id="classes"),
+        pytest.param("wine", {"objective": "multi:softmax", "num_class": 3}, id="labels"),
         pytest.param("diabetes", {"objective": "reg:squarederror"}, id="regression"),
+        pytest.param("diabetes", {"objective": "reg:squarederror", "booster": "gblinear"}, id="linear"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*(UBJSON|ubj|default format).*")
@@ -121,6 +155,8 @@ def test_xgboost(tmp_path: Path, data: str, parameters: dict[str, Any], ending: 
         pytest.param("breast_cancer", {"objective": "binary"}, id="binary"),
         pytest.param("iris", {"objective": "multiclass", "num_class": 3}, id="classes"),
         pytest.param("diabetes", {"objective": "regression"}, id="regression"),
+        pytest.param("diabetes", {"objective": "quantile", "alpha": 0.9}, id="quantile"),
+        pytest.param("wine", {"objective": "multiclassova", "num_class": 3, "boosting": "dart"}, id="dart"),
     ],
 )
 def test_lightgbm(tmp_path: Path, data: str, parameters: dict[str, Any], ending: str) -> None:
@@ -154,3 +190,30 @@ def test_onnx(tmp_path: Path, zipmap: bool) -> None:
     np.testing.assert_allclose(probabilities, estimator.predict_proba(features / 16), atol=1e-5)
     assert list(backend.execute({"X": features[:2]}, [metadata.outputs[0].name])) == [metadata.outputs[0].name]
     assert backend.batchable
+
+
+@pytest.mark.parametrize(
+    ("data", "estimator", "tolerance"),
+    [
+        pytest.param("wine", RandomForestClassifier(20, random_state=0), 0, id="wine-forest"),
+        pytest.param("breast_cancer", make_pipeline(StandardScaler(), LogisticRegression()), 0, id="cancer-pipeline"),
+        pytest.param("diabetes", GradientBoostingRegressor(n_estimators=10, random_state=0), 1e-4, id="diabetes-trees"),
+        pytest.param("diabetes", make_pipeline(StandardScaler(), Ridge()), 1e-4, id="diabetes-linear"),
+    ],
+)
+def test_onnx_of_converted_estimators(tmp_path: Path, data: str, estimator: Any, tolerance: float) -> None:
+    """As onnxruntime answers, exactly; and as scikit-learn does, within what float32 leaves of a regression."""
+    import onnxruntime
+    from skl2onnx import to_onnx
+
+    features, labels = DATA[data]
+    features = features.astype(np.float32)
+    estimator.fit(features, labels)
+    graph = to_onnx(estimator, features[:1]).SerializeToString()
+    (tmp_path / "model.onnx").write_bytes(graph)
+    backend = load_backend(tmp_path, None, LoadOptions())
+    name = backend.metadata.outputs[0].name
+    answer = backend.execute({"X": features}, [name])[name]
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    np.testing.assert_array_equal(answer, session.run([name], {"X": features})[0])
+    np.testing.assert_allclose(answer.ravel(), estimator.predict(features), rtol=tolerance)
