@@ -39,7 +39,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     subprocess.run([PYTHON, str(Path(__file__).with_name("model_folder.py")), str(folder)], check=True)
     expected = np.load(folder.parent / "expected.npz")
     runtime = RuntimeProcess(
-        ["-c", PROGRAM, str(folder), "--host=127.0.0.1", "--http_port=0", "--compress_above_bytes=100"], {}, PYTHON
+        ["-c", PROGRAM, str(folder), "--host=127.0.0.1", "--http_port=0", "--compress_above_bytes=100"],
+        {"HAIZEN_MODEL_CONTROL_MODE": "explicit"},
+        PYTHON,
     )
     try:
         runtime.wait_ready()

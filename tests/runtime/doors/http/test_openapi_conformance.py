@@ -30,7 +30,8 @@ NAMES = {"name": ["iris", "rose"], "version": ["1", "7"]}
 @pytest.fixture(scope="module")
 def documented(iris_dir: Path) -> Iterator[RuntimeProcess]:
     runtime = RuntimeProcess(
-        [*SERVE, "--model_name=iris", f"--model_dir={iris_dir}", "--allow_code", "--enable_docs_url=true"], {}
+        [*SERVE, "--model_name=iris", f"--model_dir={iris_dir}", "--allow_code", "--enable_docs_url=true"],
+        {"HAIZEN_MODEL_CONTROL_MODE": "explicit"},
     )
     try:
         runtime.wait_ready()
