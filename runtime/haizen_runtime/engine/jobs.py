@@ -8,14 +8,21 @@ from dataclasses import dataclass
 from haizen_runtime.engine.backend import Backend
 from haizen_runtime.engine.batches import as_request_error, inputs_of, response_of, run_batch, wanted_of
 from haizen_runtime.engine.streams import AnswerStream
+from haizen_runtime.engine.timing import BatchTiming
 from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Job:
     """Something that runs alone on a thread, in the queue of its model's requests."""
 
+    request: InferenceRequest
     run: Callable[[], InferenceResponse | None]
+
+    @property
+    def timing(self) -> BatchTiming | None:
+        """When it ran, for whoever wants to know (timing.py)."""
+        return self.request.timing
 
 
 def run_work(
@@ -37,7 +44,7 @@ def explanation(backend: Backend, request: InferenceRequest, version: str | None
     def run() -> InferenceResponse:
         return response_of(request, backend.explain(inputs_of(request), wanted_of(request)), version)
 
-    return Job(run)
+    return Job(request, run)
 
 
 def streaming(backend: Backend, request: InferenceRequest, answers: AnswerStream) -> Job:
@@ -46,4 +53,4 @@ def streaming(backend: Backend, request: InferenceRequest, answers: AnswerStream
     def run() -> None:
         backend.stream(inputs_of(request), wanted_of(request), request.parameters or {}, answers)
 
-    return Job(run)
+    return Job(request, run)

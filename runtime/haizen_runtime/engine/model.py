@@ -300,7 +300,8 @@ class Model:
             raise ExplainNotImplemented(self.name)
         self._validate(request, backend)
         job = explanation(backend, request, self.version)
-        response: InferenceResponse = await self._submit_job(scheduler, job, request, request.is_cancelled)
+        answer = self._submit_job(scheduler, job, request, request.is_cancelled)
+        response: InferenceResponse = await self._followed(request, answer)
         return response
 
     def stream(self, request: InferenceRequest) -> AnswerStream:
@@ -318,10 +319,15 @@ class Model:
         if backend.decoupled:
             self._validate(request, backend)
             job = streaming(backend, request, answers)
-            answers.follow(self._submit_job(scheduler, job, request, answers.is_stopped))
+            end = self._submit_job(scheduler, job, request, answers.is_stopped)
         else:
-            answers.follow(self._submit(scheduler, backend, request))
+            end = self._submit(scheduler, backend, request)
+        answers.follow(self._followed(request, end))
         return answers
+
+    def _followed(self, request: InferenceRequest, answer: asyncio.Future[Any]) -> asyncio.Future[Any]:
+        """The answer, traced where that is on."""
+        return answer if self._tracer is None else asyncio.ensure_future(self._tracer.follow(self, request, answer))
 
     def _open(self) -> tuple[BatchScheduler[Any, Any], Backend]:
         scheduler, backend = self._scheduler, self._backend

@@ -169,6 +169,33 @@ def test_calls_of_grpc_have_the_same_spans(
     assert collector.resources[0]["service.name"] == "mine"
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        pytest.param("/v1/models/iris:explain", {"instances": [1]}, id="explain"),
+        pytest.param("/v2/models/iris/generate_stream", {"x": 1}, id="stream"),
+    ],
+)
+def test_explanations_and_streams_have_the_same_spans(
+    collect: Callable[..., Collector],
+    start_traced: Callable[..., RuntimeProcess],
+    tmp_path: Path,
+    path: str,
+    body: dict[str, Any],
+) -> None:
+    code = "class Code:\n  def predict(self, inputs):\n    yield [1]\n  def explain(self, inputs):\n    return [1]\n"
+    (tmp_path / "model.py").write_text(code)
+    collector = collect()
+    runtime = start_traced(collector.url, f"--model_dir={tmp_path}")
+    for _ in range(2):
+        answer = httpx.post(runtime.url + path, json=body, headers={"traceparent": SAMPLED}, timeout=60)
+        assert (answer.status_code, "1" in answer.text) == (200, True)
+    wait_for(lambda: len(collector.spans) >= 6, runtime.describe)
+    parents = {span["id"] for span in collector.named("POST")}
+    assert [span["haizen.batch.requests"] for span in collector.named("execute")] == [1, 1]
+    assert {span["parent"] for span in (*collector.named("queue"), *collector.named("execute"))} == parents
+
+
 def test_the_caller_decides_what_is_sampled(
     collect: Callable[..., Collector], start_traced: Callable[..., RuntimeProcess]
 ) -> None:
