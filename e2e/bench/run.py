@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -16,9 +17,8 @@ from e2e.bench.model_files import ModelFiles
 from e2e.bench.peers.haizen import HAIZEN, ONE_PROCESS, TWO_PROCESSES
 from e2e.bench.questions import Question, questions_of
 from e2e.bench.schedule import WARMUP_SECONDS, Plan
-from e2e.bench.servers import Running, ServerError, running
+from e2e.bench.servers import Running, running
 from e2e.cluster.progress import Progress
-from e2e.cluster.shell import CommandError
 from e2e.grpc_client import SERVICE
 
 START_WITHIN = 2.0
@@ -52,7 +52,7 @@ class Run:
         """All cases against all contestants, model by model."""
         for model in dict.fromkeys(case.model for case in cases if case.model is not Model.COMPUTE):
             own = [case for case in cases if case.model is model]
-            with self.start(HAIZEN, model) as ours:
+            with self._failures(f"{HAIZEN.name}, {model}"), self.start(HAIZEN, model) as ours:
                 before = _footprint(ours)
                 ours.sleep()
                 for other in contestants:
@@ -175,7 +175,7 @@ class Run:
         """Note who could not be measured, and go on with the others."""
         try:
             yield
-        except (ServerError, CommandError, RuntimeError) as error:
+        except (RuntimeError, OSError, subprocess.SubprocessError) as error:
             self.seen.failures[name] = str(error)
             self._progress.say(f"  {name} is left out: {error}")
 

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http.client import HTTPResponse
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 
 import grpc
@@ -26,6 +26,8 @@ from e2e.grpc_client import SERVICE
 START_LIMIT_SECONDS = 180.0
 ANSWER_LIMIT_SECONDS = 60.0
 _LARGEST = [("grpc.max_receive_message_length", 2**26), ("grpc.max_send_message_length", 2**26)]
+NO_ANSWER = (OSError, HTTPException, grpc.RpcError, WrongAnswerError)
+"""How asking fails."""
 _marks = itertools.count()
 
 
@@ -54,7 +56,7 @@ class Running:
         return request_of(door, self.model, question, path, self.launch.input_name)
 
     def ask(self, door: Door, request: bytes, question: Question, limit_seconds: float = ANSWER_LIMIT_SECONDS) -> bytes:
-        """The body of the answer. Raises OSError, grpc.RpcError and WrongAnswerError."""
+        """The body of the answer. Raises one of NO_ANSWER."""
         if door is Door.GRPC:
             with grpc.insecure_channel(self.address(door), options=_LARGEST) as channel:
                 message: bytes = channel.unary_unary(f"{SERVICE}/ModelInfer")(request, timeout=limit_seconds)
@@ -78,7 +80,7 @@ class Running:
             request = self.request(case.door, question)
             try:
                 answer = self.ask(case.door, request, question)
-            except (OSError, grpc.RpcError, WrongAnswerError) as error:
+            except NO_ANSWER as error:
                 raise ServerError(f"{case.name}: {error}\n{self.log_tail()}") from error
             (folder / f"{number}.request").write_bytes(request)
             (folder / f"{number}.answer").write_bytes(answer)
@@ -159,7 +161,7 @@ def _wait_for_right_answer(
     while True:
         try:
             server.ask(door, request, question, START_LIMIT_SECONDS)
-        except (OSError, grpc.RpcError, WrongAnswerError) as error:
+        except NO_ANSWER as error:
             problem = error
         else:
             server.start_seconds = time.monotonic() - begun
