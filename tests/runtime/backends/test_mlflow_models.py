@@ -25,14 +25,17 @@ FRAME, LABELS = datasets.load_iris(return_X_y=True, as_frame=True)
 COLUMNS = {name: FRAME[name].to_numpy() for name in FRAME}
 
 
-class Answers(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
-    """Gives the input, what was asked for, or nothing that can be sent."""
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # MLflow would like type hints
 
-    def __init__(self, answer: Any = None) -> None:
-        self.answer = answer
+    class Answers(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
+        """Gives the input, what was asked for, or nothing that can be sent."""
 
-    def predict(self, context: Any, model_input, params=None):  # type: ignore[no-untyped-def]
-        return model_input if self.answer is None else self.answer
+        def __init__(self, answer: Any = None) -> None:
+            self.answer = answer
+
+        def predict(self, context: Any, model_input, params=None):  # type: ignore[no-untyped-def]
+            return model_input if self.answer is None else self.answer
 
 
 def save(directory: Path, model: Any, inputs: Any = None, outputs: Any = None) -> Path:
