@@ -22,6 +22,9 @@ KINDS: Final = {"BOOL": "boolean", "BYTES": "string", "FP16": "number", "BF16": 
 NO_JSON: Final = frozenset({"FP16", "BF16"})
 """Datatypes that v2's JSON cannot carry."""
 
+EVENT: Final[Json] = {"type": "object", "properties": {"data": {"type": "string"}}, "required": ["data"]}
+"""One server-sent event, as OpenAPI describes streams of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class DescribedModel:
@@ -45,7 +48,7 @@ def paths_of(model: DescribedModel, sample: Sample | None) -> Json:
     paths: Json = {
         f"{v2}/generate": _post(model, "Infer, by the names of the inputs", generate, {"type": "object"}),
         f"{v2}/generate_stream": _post(
-            model, "Infer, answered by server-sent events", generate, {"type": "string"}, "text/event-stream"
+            model, "Infer, answered by server-sent events", generate, EVENT, "text/event-stream"
         ),
     }
     if not model.decoupled:
