@@ -36,6 +36,7 @@ def many_at_once(context: Context) -> None:
 
     ours = asyncio.run(burst(server, isvcs, services, watched=ksvcs, suffix="-predictor"))
     templates = [bare_copy(each) for each in context.kubectl.list("ksvc", context.namespace)]
+    assert len(templates) == COUNT, f"{len(templates)} Knative Services of {COUNT} are there to be copied"
     clear(context)
     bare = asyncio.run(burst(server, ksvcs, templates, watched=ksvcs, suffix=""))
     context.kubectl.run("delete", "ksvc", "--all", "-n", context.namespace, "--wait=false")
@@ -70,13 +71,18 @@ async def burst(server: Server, path: str, manifests: list[Manifest], watched: s
             version = (await listed.json())["metadata"]["resourceVersion"]
 
         async def watch() -> None:
-            params = {"watch": "true", "resourceVersion": version}
-            async with session.get(watched, params=params, timeout=aiohttp.ClientTimeout(total=None)) as events:
-                async for line in events.content:
-                    event = json.loads(line)
-                    seen.setdefault(event["object"]["metadata"]["name"], time.monotonic())
-                    if len(seen) >= len(manifests):
-                        return
+            nonlocal version
+            while len(seen) < len(manifests):  # the API server ends a watch whose client does not keep up
+                params = {"watch": "true", "resourceVersion": version}
+                async with session.get(watched, params=params, timeout=aiohttp.ClientTimeout(total=None)) as events:
+                    async for line in events.content:
+                        event = json.loads(line)
+                        assert event["type"] != "ERROR", event["object"]
+                        metadata = event["object"]["metadata"]
+                        version = metadata["resourceVersion"]
+                        seen.setdefault(metadata["name"], time.monotonic())
+                        if len(seen) >= len(manifests):
+                            return
 
         async def create(manifest: Manifest) -> None:
             name = manifest["metadata"]["name"]

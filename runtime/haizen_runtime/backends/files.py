@@ -50,7 +50,7 @@ def _candidates(directory: Path, formats: list[Format], depth: int) -> list[Path
     named = [file for file in files if any(file.name.lower() in each.names for each in formats)]
     if named:
         return named
-    if any(_is_model_directory(directory, each) for each in formats):
+    if any(is_model_directory(directory, each) for each in formats):
         return [directory]
     for endings in (strong, weak):
         found = [file for file in files if file.suffix.lower() in endings]
@@ -68,7 +68,8 @@ def _is_version(directory: Path) -> bool:
     return directory.name.isascii() and directory.name.isdigit()
 
 
-def _is_model_directory(directory: Path, kind: Format) -> bool:
+def is_model_directory(directory: Path, kind: Format) -> bool:
+    """Whether a directory as a whole is a model of this format, by the names of its files."""
     if not kind.directories:
         return False
     names = [entry.name.lower() for entry in directory.iterdir() if entry.is_file()]
@@ -79,7 +80,7 @@ def _is_model_directory(directory: Path, kind: Format) -> bool:
 
 def _format_of_file(path: Path, formats: list[Format]) -> Format:
     if path.is_dir():
-        return next(each for each in formats if _is_model_directory(path, each))
+        return next(each for each in formats if is_model_directory(path, each))
     ending = path.suffix.lower()
     matching = [each for each in formats if path.name.lower() in each.names] or [
         each for each in formats if ending in each.extensions or ending in each.weak_extensions

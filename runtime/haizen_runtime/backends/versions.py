@@ -6,6 +6,7 @@ import os
 from collections.abc import Hashable
 from pathlib import Path
 
+from haizen_runtime.backends.files import is_model_directory
 from haizen_runtime.backends.formats import FORMATS
 from haizen_runtime.engine.versions import VersionPolicy, is_version
 from haizen_runtime.protocol.errors import ModelLoadFailed
@@ -65,7 +66,8 @@ def _numbered(directory: Path) -> dict[str, Path]:
     """Directories that are versions; none when the directory holds a model itself."""
     try:
         entries = list(directory.iterdir()) if directory.is_dir() else []
-        if any(_is_model(entry) for entry in entries):
+        whole = entries and any(is_model_directory(directory, each) for each in FORMATS.values())
+        if whole or any(_is_model(entry) for entry in entries):
             return {}
         numbers = [entry for entry in entries if is_version(entry.name) and entry.is_dir()]
         return {entry.name: entry for entry in numbers if any(entry.iterdir())}

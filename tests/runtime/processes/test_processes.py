@@ -29,7 +29,12 @@ def two(tmp_path: Path, iris_dir: Path, start_runtime: Callable[..., RuntimeProc
     file.parent.mkdir()
     file.write_bytes((iris_dir / "model.joblib").read_bytes())
     runtime = start_runtime(
-        "--model_name=iris", f"--model_dir={file.parent}", "--allow_code", "--processes=2", "--drain_quiet_seconds=0.5"
+        "--model_name=iris",
+        f"--model_dir={file.parent}",
+        "--allow_code",
+        "--processes=2",
+        "--drain_quiet_seconds=0.5",
+        "--model_control_mode=explicit",
     )
     runtime.wait_ready()
     return runtime, file
