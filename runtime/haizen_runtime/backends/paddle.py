@@ -115,7 +115,8 @@ def _program_shapes(program: Path) -> Shapes:
     content = program.read_bytes()
     if not content:
         raise ModelLoadFailed(f"{program.name} is empty.")  # Paddle would end the process
-    variables = core.ProgramDesc(content).block(0).all_vars()
+    description = core.ProgramDesc(content)  # its blocks live as long as it does
+    variables = description.block(0).all_vars()
     return {each.name(): tuple(each.shape()) for each in variables if each.type() == TENSOR}
 
 
