@@ -88,7 +88,9 @@ def test_reloads_under_traffic(
 ) -> None:
     file = tmp_path / "model.joblib"
     put(file, labelled[0])
-    runtime = start_runtime("--model_name=iris", f"--model_dir={tmp_path}", "--allow_code")
+    runtime = start_runtime(
+        "--model_name=iris", f"--model_dir={tmp_path}", "--allow_code", "--model_control_mode=explicit"
+    )
     runtime.wait_ready()
     grpc = Client(target_of(runtime))
     with asked_all_the_time(runtime) as answers, httpx.Client(base_url=runtime.url, timeout=60) as client:

@@ -33,7 +33,7 @@ class Slow:
         pytest.param(b"garbage", [], 5, "UntrustedFormat", "--allow_code", id="untrusted"),
         pytest.param(b"garbage", ["--alow-code"], 2, "InvalidConfiguration", "did you mean --allow_code?", id="typo"),
         pytest.param(b"garbage", ["--http_port=http"], 2, "InvalidConfiguration", "must be a whole number", id="port"),
-        pytest.param(b"garbage", ["--model_format=pmml"], 2, "InvalidConfiguration", "known formats: sklearn",
+        pytest.param(b"garbage", ["--model_format=fortran"], 2, "InvalidConfiguration", "known formats: sklearn",
                      id="format"),
         pytest.param(b"garbage", ["--storage_uri=file:///no/such/model"], 4, "ModelDownloadFailed", "/no/such/model",
                      id="download"),

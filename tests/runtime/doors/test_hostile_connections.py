@@ -194,7 +194,7 @@ def test_a_client_that_does_not_read_is_let_go(beset: RuntimeProcess, version: s
 
     with connect(beset.url) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.settimeout(60)
+        connection.settimeout(300)
         with pytest.raises((ConnectionResetError, BrokenPipeError)):
             send(connection)
     wait_for(lambda: open_sockets(beset) <= before, beset.describe)

@@ -22,9 +22,12 @@ PUBLIC_METHODS = {
 }
 PATTERNS = {
     "v1.predict": "/v1/models/iris:predict",
+    "v1.explain": "/v1/models/iris:explain",
     "v1.model": "/v1/models/iris",
     "v1.metadata": "/v1/models/iris/metadata",
     "v2.infer": "/v2/models/iris/infer",
+    "v2.generate": "/v2/models/iris/generate",
+    "v2.generate_stream": "/v2/models/iris/generate_stream",
     "v2.model": "/v2/models/iris",
     "v2.model_ready": "/v2/models/iris/ready",
     "v2.load": "/v2/repository/models/iris/load",

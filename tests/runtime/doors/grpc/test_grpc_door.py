@@ -233,14 +233,20 @@ def test_models_are_unloaded_and_loaded(own_runtime: RuntimeProcess) -> None:
     client.channel.close()
 
 
-@pytest.mark.parametrize("verb", ["Load", "Unload"])
-def test_models_come_from_the_servers_own_files(iris_client: Client, verb: str) -> None:
-    message = getattr(PB, f"RepositoryModel{verb}Request")(model_name="iris")
-    message.parameters["unload_dependents"].bool_param = False
-    message.parameters["config"].string_param = "{}"
-    code, details = failure(lambda: iris_client.call(f"RepositoryModel{verb}", message))
-    assert (code, "config is not supported" in details) == (grpc.StatusCode.INVALID_ARGUMENT, True)
-    assert iris_client.call("ModelReady", PB.ModelReadyRequest(name="iris")).ready
+def test_models_come_from_the_servers_own_files(iris_dir: Path, start_runtime: Callable[..., RuntimeProcess]) -> None:
+    runtime = start_runtime(
+        "--model_name=iris", f"--model_dir={iris_dir}", "--allow_code", "--model_control_mode=explicit"
+    )
+    runtime.wait_ready()
+    client = Client(target_of(runtime))
+    for verb in ("Load", "Unload"):
+        message = getattr(PB, f"RepositoryModel{verb}Request")(model_name="iris")
+        message.parameters["unload_dependents"].bool_param = False
+        message.parameters["config"].string_param = "{}"
+        code, details = failure(lambda: client.call(f"RepositoryModel{verb}", message))  # noqa: B023  # called at once
+        assert (code, "config is not supported" in details) == (grpc.StatusCode.INVALID_ARGUMENT, True)
+    assert client.call("ModelReady", PB.ModelReadyRequest(name="iris")).ready
+    client.channel.close()
 
 
 SLOW = """

@@ -11,7 +11,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-PROGRAM_ARGUMENTS = ("--host=127.0.0.1", "--http_port=0", "--enable_docs_url")
+PROGRAM_ARGUMENTS = ("--host=127.0.0.1", "--http_port=0", "--enable_docs_url", "--model_control_mode=explicit")
 
 PYTHON = """
 from haizen_runtime import Model
