@@ -32,8 +32,10 @@ RUN /opt/tools/bin/uv build --quiet --wheel --no-build-isolation --python /opt/t
 FROM ${BASE}
 # Some wheels need Debian's packages: lightgbm's libgomp, for one. Official Python images come without a compiled standard
 # library, which would cost every cold start a third of a second, since the container's user cannot write it either.
+# (Java's package links manual pages, also where slim images have taken their folder away.)
 ARG PACKAGES="libgomp1"
-RUN { [ -z "${PACKAGES}" ] || { apt-get update -qq && apt-get install -qq -y --no-install-recommends ${PACKAGES}; }; } \
+RUN mkdir -p /usr/share/man/man1 \
+    && { [ -z "${PACKAGES}" ] || { apt-get update -qq && apt-get install -qq -y --no-install-recommends ${PACKAGES}; }; } \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt \
     && python3 -m compileall -q -x '/(test|tests|idlelib|lib2to3|site-packages|dist-packages)/' \
        "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
