@@ -84,13 +84,3 @@ class Seat:
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, if it still runs."""
         self.process.send_signal(number)
-
-
-def words(code: int) -> str:
-    """How a process ended."""
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return f"killed by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"killed by signal {-code}"

@@ -13,10 +13,11 @@ from typing import Any, Final
 
 from haizen_runtime.processes.peer import Message, as_start_error
 from haizen_runtime.processes.placing import ranked, share
-from haizen_runtime.processes.seat import Seat, words
+from haizen_runtime.processes.seat import Seat
 from haizen_runtime.processes.sums import Family, kept, summed
 from haizen_runtime.protocol.errors import ModelLoadFailed, StartError
 from haizen_runtime.settings import Settings
+from haizen_runtime.workers.lifeline import exit_words
 from haizen_runtime.workers.restarts import RestartPolicy
 
 log = logging.getLogger("haizen_runtime.processes")
@@ -135,7 +136,7 @@ class Supervisor:
             delay = policy.ended()
             self._restarts += 1
             log.error("a serving process ended (%s); the next starts in %gs",
-                      seat.failure[1] if seat.failure else words(code), delay)  # fmt: skip
+                      seat.failure[1] if seat.failure else exit_words(code), delay)  # fmt: skip
             await asyncio.sleep(delay)
 
     def _ends(self) -> bool:
@@ -167,7 +168,7 @@ class Supervisor:
     def _why(seat: Seat, code: int) -> StartError:
         if seat.failure is not None:
             return as_start_error(*seat.failure)
-        return ModelLoadFailed(f"A serving process ended before it had loaded the model ({words(code)}).")
+        return ModelLoadFailed(f"A serving process ended before it had loaded the model ({exit_words(code)}).")
 
     async def _state(self, seat: Seat, message: Message) -> None:
         load = seat.load

@@ -18,3 +18,13 @@ def die_with_parent(parent_pid: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent_pid:  # it was gone before this could be asked for
         os._exit(0)
+
+
+def exit_words(code: int) -> str:
+    """How a process ended, from its exit code: negative for a signal, as `subprocess` has it."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"

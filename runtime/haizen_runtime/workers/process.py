@@ -22,6 +22,7 @@ from haizen_runtime.protocol.messages import Scalar
 from haizen_runtime.workers.calls import StreamCall
 from haizen_runtime.workers.channel import BrokenChannel, TooLong, receive, send
 from haizen_runtime.workers.failures import WorkerLost, as_error
+from haizen_runtime.workers.lifeline import exit_words
 from haizen_runtime.workers.tensors import bytes_of, pack, unpack
 
 Array = np.ndarray[Any, Any]
@@ -179,7 +180,7 @@ class WorkerProcess:
             code = self._process.wait()
         if self._death >= 0:
             os.close(self._death)
-        words = self.why_killed or _words(code)
+        words = self.why_killed or exit_words(code)
         with self._lock:
             self._gone = True
             lost, self._calls = list(self._calls.values()), {}
@@ -198,12 +199,3 @@ class WorkerProcess:
                 return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         except (OSError, IndexError):
             return 0
-
-
-def _words(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return f"killed by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"killed by signal {-code}"
