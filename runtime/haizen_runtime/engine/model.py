@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
@@ -285,11 +285,15 @@ class Model:
 
     async def infer(self, request: InferenceRequest) -> InferenceResponse:
         """Validate, queue and await the answer. Raises RequestError."""
+        return await self.submit(request)
+
+    def submit(self, request: InferenceRequest) -> Awaitable[InferenceResponse]:
+        """Validate and queue; what comes back is to be awaited at once and gives the answer. Raises RequestError."""
         scheduler, backend = self._open()
         if backend.decoupled:
             raise DecoupledModel(self.name)
         answer = self._submit(scheduler, backend, request)
-        return await (answer if self._tracer is None else self._tracer.follow(self, request, answer))
+        return answer if self._tracer is None else self._tracer.follow(self, request, answer)
 
     async def explain(self, request: InferenceRequest) -> InferenceResponse:
         """Explain a prediction: validate, queue and await the answer's v1 body. Raises RequestError."""
@@ -342,7 +346,7 @@ class Model:
     def _submit(
         self, scheduler: BatchScheduler[Any, Any], backend: Backend, request: InferenceRequest
     ) -> asyncio.Future[InferenceResponse]:
-        self._validate(request, backend)
+        validate(request, None if backend.takes_anything else backend.metadata, backend.batchable)
         rows = request.inputs[0].shape[0] if backend.batchable else 1
         key, priority, start_by = batch_key(request), request.priority, None
         if self._has_queue_policy or request.queue_timeout is not None:

@@ -31,6 +31,9 @@ DATATYPE_NAMES: Final = ", ".join(NUMPY_OF)
 
 _EXACT_FLOAT_INTEGERS: Final = 2.0**53
 """Above this a JSON number written as a float no longer tells which integer was meant."""
+_FEW: Final = 64
+"""Of so few numbers Python itself finds the largest sooner than numpy does."""
+_LARGEST_FLOAT32: Final = float(np.finfo(np.float32).max)
 
 
 def datatype_of(array: Array) -> str:
@@ -38,8 +41,8 @@ def datatype_of(array: Array) -> str:
     return DATATYPE_OF.get(array.dtype, "BYTES")
 
 
-def array_from_json(data: list[Any], datatype: str, where: str) -> Array:
-    """Turn JSON values, nested or flat, into an array of the datatype.
+def array_from_json(data: list[Any] | Array, datatype: str, where: str) -> Array:
+    """Turn JSON values, nested or flat, or an array of such numbers, into an array of the datatype.
 
     Rules: an integer datatype takes 3.0 and refuses 3.5 and values out of range; BOOL takes true, false, 0 and 1;
     a floating datatype takes null as NaN (JSON has no NaN, and orjson and JavaScript write null for it);
@@ -49,12 +52,15 @@ def array_from_json(data: list[Any], datatype: str, where: str) -> Array:
         return _bytes_array(data, where)
     dtype = NUMPY_OF[datatype]
     try:
-        array = np.array(data)
+        array = np.asarray(data)
     except (ValueError, OverflowError) as error:
         raise InvalidInput(f"{where}: the nested lists of data are not of equal length.") from error
     if array.dtype == dtype:
         return array
     kind = array.dtype.kind
+    few = kind == "f" and array.ndim == 1 and 0 < array.size <= _FEW
+    if few and datatype == "FP32" and max(map(abs, data)) <= _LARGEST_FLOAT32:
+        return array.astype(dtype)
     if array.size == 0:
         return array.astype(dtype)
     target = dtype.kind
@@ -67,7 +73,7 @@ def array_from_json(data: list[Any], datatype: str, where: str) -> Array:
     return _integers(array, dtype, datatype, data, where)
 
 
-def _floats(array: Array, dtype: np.dtype[Any], datatype: str, data: list[Any], where: str) -> Array:
+def _floats(array: Array, dtype: np.dtype[Any], datatype: str, data: list[Any] | Array, where: str) -> Array:
     kind = array.dtype.kind
     if kind == "O":
         if not all(value is None or type(value) in (int, float) for value in array.ravel()):
@@ -84,7 +90,7 @@ def _floats(array: Array, dtype: np.dtype[Any], datatype: str, data: list[Any], 
     return converted
 
 
-def _integers(array: Array, dtype: np.dtype[Any], datatype: str, data: list[Any], where: str) -> Array:
+def _integers(array: Array, dtype: np.dtype[Any], datatype: str, data: list[Any] | Array, where: str) -> Array:
     kind = array.dtype.kind
     limits = np.iinfo(dtype)
     if kind == "f":
@@ -105,7 +111,7 @@ def _integers(array: Array, dtype: np.dtype[Any], datatype: str, data: list[Any]
     return array.astype(dtype)
 
 
-def _bytes_array(data: list[Any], where: str) -> Array:
+def _bytes_array(data: list[Any] | Array, where: str) -> Array:
     try:
         array = np.array(data, dtype=object)
     except ValueError as error:

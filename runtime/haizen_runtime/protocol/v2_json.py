@@ -11,6 +11,7 @@ import orjson
 from haizen_runtime.protocol.dtypes import DATATYPE_NAMES, NUMPY_OF, array_from_json
 from haizen_runtime.protocol.errors import InferenceFailed, InvalidInput
 from haizen_runtime.protocol.json_body import parse_object
+from haizen_runtime.protocol.large_json import LARGE_BYTES, LargeReader
 from haizen_runtime.protocol.messages import (
     InferenceRequest,
     InferenceResponse,
@@ -20,6 +21,8 @@ from haizen_runtime.protocol.messages import (
 )
 from haizen_runtime.protocol.parameters import apply_parameters
 from haizen_runtime.protocol.shapes import checked_shape, element_count
+
+_LARGE: Final = LargeReader()
 
 
 class BinaryInputs(Protocol):
@@ -33,7 +36,8 @@ def decode_request(
     body: bytes | bytearray | memoryview, model: str, version: str | None = None, binary: BinaryInputs | None = None
 ) -> InferenceRequest:
     """Read an infer request. Raises InvalidInput naming the input and what was expected."""
-    return request_from(parse_object(body), model, version, binary)
+    payload = _LARGE.read(bytes(body)) if binary is None and len(body) >= LARGE_BYTES else None
+    return request_from(parse_object(body) if payload is None else payload, model, version, binary)
 
 
 def request_from(
@@ -137,7 +141,7 @@ def _decode_input(item: Any, index: int, binary: BinaryInputs | None) -> Tensor:
                     "Inference-Header-Content-Length, the length of its JSON in bytes."
                 )
             return Tensor(name, datatype, shape, binary.take(size, datatype, shape, where), parameters or None)
-    if type(data) is not list:
+    if type(data) is not list and not isinstance(data, np.ndarray):
         raise InvalidInput(f"{where}: data must be a list, flat or nested as its shape says.")
     if datatype in ("FP16", "BF16"):
         raise InvalidInput(

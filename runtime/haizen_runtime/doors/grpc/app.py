@@ -110,7 +110,9 @@ class GrpcApp:
                 return
             if path not in UNCOUNTED:
                 self.app.last_request = time.monotonic()
-            body = await self.bodies.read(receive, NO_HEADERS, raw_tensors_at)
+            body: bytes | memoryview | None = self.bodies.read_now(scope, NO_HEADERS)
+            if body is None:
+                body = await self.bodies.read(receive, NO_HEADERS, raw_tensors_at)
             data, start, end = only_message(body, encoding, self.limit_bytes)
             if timeout is not None and timeout <= self.app.loop.time() - now:
                 raise DeadlineExceeded("The call's deadline passed before its message was here.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from haizen_runtime.doors.grpc.calls import Buffer, GrpcCall, Methods
 from haizen_runtime.doors.grpc.status import SERVICE
-from haizen_runtime.doors.http.inference import Presence
+from haizen_runtime.doors.http.incoming import presence_of
 from haizen_runtime.protocol.errors import RequestError
 from haizen_runtime.protocol.messages import InferenceResponse
 from haizen_runtime.protocol.v2_proto import RequestMessage, decode_request, encode_response, read_request
@@ -33,7 +33,7 @@ def inference_methods(grpc: GrpcApp) -> Methods:
         message: RequestMessage,
         started: float,
         deadline: float | None,
-        is_cancelled: Callable[[], bool],
+        is_cancelled: Callable[[], bool] | None,
         encode: Encode = encode_response,
     ) -> list[Buffer]:
         """One inference, counted, and timed since it `started`, whatever comes of it. Raises RequestError."""
@@ -46,7 +46,7 @@ def inference_methods(grpc: GrpcApp) -> Methods:
             request.deadline = deadline
             request.is_cancelled = is_cancelled
             decoded = perf_counter()
-            response = await model.infer(request)
+            response = await model.submit(request)
             inferred = perf_counter()
             pieces = encode(response, bool(message.raws))
             metrics.preprocess.observe(decoded - started)
@@ -62,12 +62,8 @@ def inference_methods(grpc: GrpcApp) -> Methods:
             metrics.answered(DOOR, status)
 
     async def model_infer(call: GrpcCall, data: bytes, start: int, end: int) -> Sequence[Buffer]:
-        presence = Presence(call.receive)
         started = perf_counter()
-        try:
-            return await infer(data, read_request(data, start, end), started, call.deadline, presence.is_gone)
-        finally:
-            presence.forget()
+        return await infer(data, read_request(data, start, end), started, call.deadline, presence_of(call.scope))
 
     async def model_stream_infer(call: GrpcCall, stream: MessageStream) -> None:
         from haizen_runtime.doors.grpc.stream_inference import StreamInference

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, overload
 
+from haizen_runtime.doors.http.incoming import incoming_of
 from haizen_runtime.protocol.errors import ClientGone, InvalidInput, PayloadTooLarge, RequestTimeout, UnsupportedMedia
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -26,6 +27,19 @@ class BodyReader:
         self._reading: dict[asyncio.Task[Any], float] = {}
         self._late: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
+
+    def read_now(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> bytes | None:
+        """The whole body, if it has come already, in one piece and not compressed: the usual case, with no clock.
+
+        None sends the caller to `read`. Raises PayloadTooLarge.
+        """
+        incoming = incoming_of(scope)
+        if incoming is None or b"content-encoding" in headers:
+            return None
+        body = incoming.whole_body()
+        if body is not None and len(body) > self.limit_bytes:
+            raise length_too_large(len(body), self.limit_bytes)
+        return body
 
     @overload
     async def read(self, receive: Receive, headers: Mapping[bytes, bytes]) -> bytes: ...
@@ -49,7 +63,7 @@ class BodyReader:
         if declared is not None and not (declared.isdigit() and len(declared) < 20):
             raise InvalidInput("The content-length header is not a number.")
         if declared is not None and int(declared) > self.limit_bytes:
-            raise length_too_large(declared, self.limit_bytes)
+            raise length_too_large(int(declared), self.limit_bytes)
         loop = self._loop  # asking for the running one costs a system call (getpid) before Python 3.12
         task = asyncio.current_task(loop)
         assert task is not None
@@ -100,9 +114,9 @@ class BodyReader:
         self._timer = loop.call_later(self.timeout_seconds / 4, self._tick, loop) if self._reading else None
 
 
-def length_too_large(declared: bytes, limit_bytes: int) -> PayloadTooLarge:
-    """The error for a content-length above the limit."""
-    return PayloadTooLarge(f"The request body has {int(declared)} bytes; at most {limit_bytes} are accepted.")
+def length_too_large(length: int, limit_bytes: int) -> PayloadTooLarge:
+    """The error for a length above the limit."""
+    return PayloadTooLarge(f"The request body has {length} bytes; at most {limit_bytes} are accepted.")
 
 
 def decompress(body: bytes | memoryview, encoding: bytes, limit_bytes: int) -> bytes:

@@ -108,7 +108,7 @@ async def _wait(app: HttpApp, call: Call, model: Model, early: EarlyBody) -> Cal
     """Wait until the model is loaded or has failed; returns the call to go on with. Raises RequestError."""
     declared = call.headers.get(b"content-length", b"")
     if declared.isdigit() and len(declared) < 20 and int(declared) > app.settings.max_body_bytes:
-        raise length_too_large(declared, app.settings.max_body_bytes)
+        raise length_too_large(int(declared), app.settings.max_body_bytes)
     deadline = deadline_of(app.loop.time(), call.headers.get(TIMEOUT_HEADER), 0)
     with app.plane.waiting.place(model, deadline) as opened:
         watch = asyncio.ensure_future(early.watch())

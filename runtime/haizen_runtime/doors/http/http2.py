@@ -22,7 +22,7 @@ import zttp
 from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.zttp_h2_impl import ZttpH2Protocol
 
-from haizen_runtime.doors.http.exchange import Exchange
+from haizen_runtime.doors.http.http2_exchange import Http2Exchange
 from haizen_runtime.doors.http.unread import UnreadLimit
 
 RETIRE_AFTER_STREAMS: Final = 3072
@@ -54,7 +54,7 @@ FEW_STREAMS: Final = b"\0\0\x06\x04\0\0\0\0\0" + struct.pack(">HI", 3, SHARED_ST
 
 
 class Http2Connection(UnreadLimit, ZttpH2Protocol):
-    """One HTTP/2 connection. Its streams are `Exchange`s, which do less than uvicorn's cycles."""
+    """One HTTP/2 connection. Its streams are `Http2Exchange`s, which do less than uvicorn's cycles."""
 
     cycles: dict[int, Any]
     first_frames = WINDOWS
@@ -108,7 +108,7 @@ class Http2Connection(UnreadLimit, ZttpH2Protocol):
         self._streams += 1
         if self._streams >= RETIRE_AFTER_STREAMS:
             self.retire()
-        exchange = Exchange(self, event)
+        exchange = Http2Exchange(self, event)
         self.cycles[event.stream_id] = exchange
         app = service_unavailable if self.shutdown_requested else self.app
         task = self.loop.create_task(exchange.run(app))

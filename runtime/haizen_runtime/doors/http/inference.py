@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from haizen_runtime.doors.http.body import Receive
 from haizen_runtime.doors.http.codecs import (
     JSON_LENGTH,
     Decode,
@@ -19,6 +17,7 @@ from haizen_runtime.doors.http.codecs import (
     length_of,
 )
 from haizen_runtime.doors.http.events import EventCodec, is_event
+from haizen_runtime.doors.http.incoming import INCOMING, presence_of
 from haizen_runtime.doors.http.timeouts import TIMEOUT_HEADER, deadline_of
 from haizen_runtime.engine.json_bodies import body_answer
 from haizen_runtime.protocol.errors import RequestError, UnsupportedMedia
@@ -27,28 +26,6 @@ if TYPE_CHECKING:
     from haizen_runtime.doors.http.app import Call, Endpoint, HttpApp
     from haizen_runtime.engine.model import Model
     from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse
-
-
-class Presence:
-    """Whether the client still waits. Asked only of requests that wait, so the usual one pays for no watching task."""
-
-    __slots__ = ("_receive", "_task")
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._task: asyncio.Task[object] | None = None
-
-    def is_gone(self) -> bool:
-        """True once the server has seen the connection or stream closed. The first call starts to listen for it."""
-        if self._task is None:
-            self._task = asyncio.ensure_future(self._receive())  # after the body comes nothing but the disconnect
-            return False
-        return self._task.done()
-
-    def forget(self) -> None:
-        """Stop listening."""
-        if self._task is not None:
-            self._task.cancel()
 
 
 Check = Callable[[bytes], None]
@@ -120,23 +97,25 @@ async def serve_inference(
     JSON); `json_length` is what BodyReader.read wants.
     """
     metrics, settings, headers = model.metrics, app.settings, call.headers
-    if is_event(headers):
+    content_type = headers.get(b"content-type")
+    plain = content_type is None or content_type == b"application/json"
+    if (not plain or b"ce-id" in headers) and is_event(headers):
         event = EventCodec(headers, settings.events, model.name)
         decode, encode, check = event.decoder(decode), event.encoder(encode), event.checker(check or check_json)
     metrics.in_flight += 1
-    presence = Presence(call.receive)
     status = 500
     try:
-        content_type = headers.get(b"content-type")
-        if content_type is not None and content_type != b"application/json":
+        if content_type is not None and not plain:
             (check or check_json)(content_type)
-        body = await app.bodies.read(call.receive, headers, json_length)
+        body: bytes | memoryview | None = app.bodies.read_now(call.scope, headers)
+        if body is None:
+            body = await app.bodies.read(call.receive, headers, json_length)
         started = perf_counter()
         request = decode(body)
         request.deadline = deadline_of(app.loop.time(), headers.get(TIMEOUT_HEADER), settings.request_timeout_seconds)
-        request.is_cancelled = presence.is_gone
+        request.is_cancelled = presence_of(call.scope)
         decoded = perf_counter()
-        response = await (model.explain(request) if explain else model.infer(request))
+        response = await (model.explain(request) if explain else model.submit(request))
         inferred = perf_counter()
         answer = encode(response, request)
         metrics.preprocess.observe(decoded - started)
@@ -147,10 +126,9 @@ async def serve_inference(
         status = error.status
         raise
     finally:
-        presence.forget()
         metrics.in_flight -= 1
         metrics.answered(door, status)
-    await app.responder.inference(call.send, answer, headers)
+    await app.responder.inference(call.send, answer, headers, call.scope.get(INCOMING))
 
 
 def check_json(content_type: bytes) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from haizen_runtime.doors.http.compression import THREAD_BYTES, accepted_encoding, compressed
+from haizen_runtime.doors.http.incoming import Incoming
 from haizen_runtime.protocol.errors import MethodNotAllowed, RequestError, Unauthenticated
 
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
@@ -55,11 +56,21 @@ class Responder:
         """Send a JSON body; the caller's x-request-id comes back."""
         await self.raw(send, status, body, JSON, request_headers)
 
-    async def inference(self, send: Send, answer: bytes | Answer, request_headers: Mapping[bytes, bytes]) -> None:
-        """Send what a model answered: a JSON body, or more than that."""
+    async def inference(
+        self,
+        send: Send,
+        answer: bytes | Answer,
+        request_headers: Mapping[bytes, bytes],
+        incoming: Incoming | None = None,
+    ) -> None:
+        """Send what a model answered: a JSON body, or more than that; at once if what is `incoming` lets it."""
         if self.compress_above_bytes:
             answer = await self._compressed(answer, request_headers)
         if type(answer) is bytes:
+            if incoming is not None:
+                headers = self._headers(len(answer), JSON, request_headers, None)
+                if incoming.answer_at_once(send, 200, headers, answer):
+                    return
             await self.raw(send, 200, answer, JSON, request_headers)
             return
         assert isinstance(answer, Answer)

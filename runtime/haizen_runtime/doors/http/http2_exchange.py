@@ -13,6 +13,8 @@ from urllib.parse import unquote
 import zttp
 from uvicorn.protocols.http.zttp_h2_impl import FORBIDDEN_HEADERS
 
+from haizen_runtime.doors.http.incoming import INCOMING, Incoming
+
 if TYPE_CHECKING:
     from haizen_runtime.doors.http.http2 import Http2Connection
 
@@ -22,20 +24,17 @@ Message = dict[str, Any]
 
 HIGH_WATER_BYTES: Final = 64 * 1024
 """With more of an answer held back by the client's windows, its application waits before it sends on."""
-_DISCONNECT: Final[Message] = {"type": "http.disconnect"}
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 _EXTENSIONS: Final[dict[str, Any]] = {"http.response.trailers": {}}
 
 
-class Exchange:
+class Http2Exchange(Incoming):
     """A stream that is not at its end yet."""
 
-    __slots__ = (
-        "_body_sent", "_chunks", "_connection", "_delivered", "_head", "_more", "_over", "_started", "_stream",
-        "_trailers", "_waiter", "_window", "held", "scope",
-    )  # fmt: skip
+    __slots__ = ("_body_sent", "_connection", "_head", "_started", "_stream", "_trailers", "_window", "scope")
 
     def __init__(self, connection: Http2Connection, request: zttp.Request) -> None:
+        super().__init__(connection.loop, not request.end_stream)
         headers = request.headers
         path = request.path.decode("ascii")
         self._connection = connection
@@ -54,40 +53,18 @@ class Exchange:
             "query_string": request.query,
             "headers": headers if isinstance(headers, list) else headers.to_list(lowercase_names=True),
             "extensions": _EXTENSIONS,
+            INCOMING: self,
         }
-        self.held = 0
-        """Bytes of the body that came and were not received yet."""
-        self._chunks: list[bytes] = []
-        self._more = not request.end_stream
-        self._delivered = False
-        self._waiter: asyncio.Future[None] | None = None
         self._window: asyncio.Future[None] | None = None
         """Set while the application waits for the client to take what was sent."""
-        self._over = False
         self._head: tuple[int, list[tuple[bytes, bytes]]] | None = None
         self._started = False
         self._body_sent = False
         self._trailers: list[tuple[bytes, bytes]] | None = None
 
-    def feed(self, data: bytes) -> int:
-        """More of the body came; returns how much waits to be received."""
-        if not self._over:
-            self._chunks.append(data)
-            self.held += len(data)
-            self._wake()
-        return self.held
-
-    def feed_end(self) -> None:
-        """The body is complete."""
-        self._more = False
-        self._wake()
-
     def end(self) -> None:
         """The client is gone, or the answer is complete."""
-        self._over = True
-        self._chunks.clear()
-        self.held = 0
-        self._wake()
+        super().end()
         self.window_update()
 
     async def run(self, app: Any) -> None:
@@ -104,23 +81,9 @@ class Exchange:
                 self._abort()
             self._finish()
 
-    async def receive(self) -> Message:
-        """ASGI."""
-        while not self._over and not self._chunks and (self._more or self._delivered):
-            self._waiter = self._connection.loop.create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        if self._over:
-            return _DISCONNECT
-        chunks = self._chunks
-        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        chunks.clear()
-        self.held = 0
+    def taken(self) -> None:
+        """Read on, if the others on the connection hold little, too."""
         self._connection.resume_reading_if_idle()
-        self._delivered = not self._more
-        return {"type": "http.request", "body": body, "more_body": self._more}
 
     async def send(self, message: Any) -> None:
         """ASGI. What comes after the client has gone is dropped."""
@@ -197,7 +160,3 @@ class Exchange:
         if self._connection.cycles.get(self._stream.stream_id) is self:
             self._connection.on_response_complete(self._stream.stream_id)
         self.end()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
