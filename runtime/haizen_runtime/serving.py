@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from haizen_runtime.doors.http.app import HttpApp, HttpSettings
 from haizen_runtime.engine.dataplane import DataPlane
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from haizen_runtime.settings import Settings
 
 log = logging.getLogger("haizen_runtime")
+
+COLLECT_AFTER: Final = 10_000
+"""Objects made and not freed before the collector looks through them: a batch of requests under way has thousands, none
+of which is garbage. Python's own 700 makes it look every dozen requests."""
 
 
 def serve(
@@ -92,6 +96,7 @@ async def _load_all(plane: DataPlane, app: HttpApp) -> None:
     app.open_inference()
     # What loading made stays for good: out of the collector's sight it costs no request a pause.
     gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, 10, 10)
     gc.enable()
 
 

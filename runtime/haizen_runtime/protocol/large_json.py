@@ -47,7 +47,7 @@ class LargeReader:
             for item in inputs:
                 letter, dtype = _TYPES[item["datatype"]]
                 item["data"] = np.frombuffer(item["data"].as_buffer(of_type=letter), dtype=dtype)
-        except (ValueError, TypeError, KeyError, AttributeError, RuntimeError):
+        except (ValueError, TypeError, LookupError, AttributeError, RuntimeError):
             self._parser = None  # what its objects refer to may be alive still, in a traceback
             return None
         payload["inputs"] = inputs
@@ -56,8 +56,9 @@ class LargeReader:
 
 def _plain(holder: Any, kept: set[str]) -> dict[str, Any]:
     """An object's members as Python's own, but for those that are kept for later. Raises KeyError for a name twice."""
-    members = {}
-    for name in holder.keys():  # its `items` would make Python objects of all
+    members: dict[str, Any] = {}
+    names = holder.keys()  # its `items` would make Python objects of all
+    for name in names:
         if name in members:
             raise KeyError(name)
         value = holder[name]

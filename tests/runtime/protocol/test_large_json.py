@@ -27,8 +27,10 @@ def read(body: bytes) -> Any:
         request = v2_json.decode_request(body, "m")
     except InvalidInput as error:
         return error.message
-    return [(tensor.name, tensor.datatype, tensor.shape, tensor.data.dtype, repr(tensor.data.tolist()), tensor.parameters)
-            for tensor in request.inputs]  # fmt: skip
+    return [
+        (each.name, each.datatype, each.shape, each.data.dtype, repr(each.data.tolist()), each.parameters)
+        for each in request.inputs
+    ]
 
 
 def ordinarily(body: bytes) -> Any:
