@@ -83,7 +83,7 @@ def _floats(array: Array, dtype: np.dtype[Any], datatype: str, data: list[Any] |
         raise InvalidInput(f"{where}: {datatype} data must be numbers, found {_example(array)}.")
     with np.errstate(over="ignore"):
         converted = array.astype(dtype)
-    if dtype.itemsize < 8 and array.dtype.kind == "f":
+    if dtype.itemsize < 8 and array.dtype.kind == "f" and not bool(np.isfinite(converted).all()):
         overflowed = np.isinf(converted) & np.isfinite(array)
         if bool(overflowed.any()):
             raise InvalidInput(f"{where}: {array[overflowed].flat[0]!r} does not fit into {datatype}.")

@@ -25,6 +25,8 @@ from haizen_runtime.doors.grpc.framing import (
 from haizen_runtime.doors.grpc.metadata import OK, Headers, deadline_of, error_trailers, timeout_seconds
 from haizen_runtime.doors.grpc.streams import MessageStream
 from haizen_runtime.doors.http.body import BodyReader, Receive
+from haizen_runtime.doors.http.http2_exchange import Http2Exchange
+from haizen_runtime.doors.http.incoming import INCOMING
 from haizen_runtime.doors.http.responses import Send
 from haizen_runtime.observing.identity import identified
 from haizen_runtime.protocol.errors import (
@@ -125,9 +127,11 @@ class GrpcApp:
         except Exception:
             log.exception("gRPC %s failed", path[:200], extra=identified(headers))
             message, trailers = b"", error_trailers(RequestError(FAILED))
-        await send(
-            {"type": "http.response.start", "status": 200, "headers": self.head(headers, encoding), "trailers": True}
-        )
+        head = self.head(headers, encoding)
+        exchange = scope.get(INCOMING)
+        if isinstance(exchange, Http2Exchange) and exchange.answer_call(send, head, message, trailers):
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": head, "trailers": True})
         await send({"type": "http.response.body", "body": message})
         await send({"type": "http.response.trailers", "headers": trailers})
 

@@ -16,6 +16,8 @@ from uvicorn.protocols.http.zttp_h2_impl import FORBIDDEN_HEADERS
 from haizen_runtime.doors.http.incoming import INCOMING, Incoming
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from haizen_runtime.doors.http.http2 import Http2Connection
 
 log = logging.getLogger("haizen_runtime")
@@ -108,6 +110,29 @@ class Http2Exchange(Incoming):
                 self._complete(self._trailers)
         else:
             raise RuntimeError(f"The ASGI message {kind} does not belong here.")
+
+    def answer_call(
+        self,
+        send: Callable[..., Any],
+        headers: list[tuple[bytes, bytes]],
+        message: bytes,
+        trailers: list[tuple[bytes, bytes]],
+    ) -> bool:
+        """Send head, message and trailers of a gRPC call without ASGI's messages; False when they have to go by them.
+
+        `headers` are all that may be in an answer over HTTP/2; of `send` see `answer_at_once`.
+        """
+        connection = self._connection
+        if send != self.send or self._head is not None or connection.flow.write_paused:
+            return False
+        if not self._over:
+            self._head, self._started, self._body_sent = (200, headers), True, True
+            stream = self._stream
+            stream.send_response(200, [*connection.server_state.default_headers, *headers])
+            if message:
+                stream.send_data(message)
+            self._complete(trailers)
+        return True
 
     def _send_body(self, body: bytes, more: bool) -> None:
         assert self._head is not None
