@@ -61,6 +61,18 @@ async def test_model_metadata(triton: Triton, version: str) -> None:
     assert metadata["outputs"] == [{"name": "y", "datatype": "FP32", "shape": [-1, -1]}]
 
 
+async def test_model_config(triton: Triton) -> None:
+    """Over REST; gRPC's ModelConfig does not exist yet."""
+    if triton.is_grpc:
+        status, message = await triton.refused("get_model_config", "fp32")
+        assert (status, "No such" in message) == ("StatusCode.UNIMPLEMENTED", True)
+        return
+    config = await triton.call("get_model_config", "fp32", "1")
+    assert (config["name"], config["platform"]) == ("fp32", "onnx")
+    assert config["input"][0]["data_type"] == "TYPE_FP32"
+    assert len(config["input"][0]["dims"]) == (1 if config["max_batch_size"] else 2)
+
+
 async def test_repository(triton: Triton) -> None:
     """Index, unload, refusal of what is unloaded, load, answers again."""
 
@@ -223,7 +235,6 @@ async def test_stream_over_grpc_aio(server: Server) -> None:
 
 
 NOT_HERE = [
-    ("get_model_config", ("iris",)),
     ("get_inference_statistics", ("iris",)),
     ("get_trace_settings", ()),
     ("update_trace_settings", ("iris", {"trace_level": ["OFF"]})),
@@ -257,7 +268,7 @@ async def test_tensors_in_shared_memory_are_refused(triton: Triton) -> None:
 def test_the_table_has_every_call() -> None:
     """A call that a new release of the client adds shows up here."""
     shown = {method for method, _ in NOT_HERE} | {
-        "is_server_live", "is_server_ready", "is_model_ready", "get_server_metadata", "get_model_metadata",
+        "get_model_config", "is_server_live", "is_server_ready", "is_model_ready", "get_server_metadata", "get_model_metadata",
         "get_model_repository_index", "load_model", "unload_model", "infer", "async_infer", "close",
         "generate_request_body", "parse_response_body", "start_stream", "async_stream_infer", "stop_stream",
         "stream_infer", "register_plugin", "unregister_plugin", "plugin",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from haizen_runtime.engine.streams import AnswerStream
     from haizen_runtime.engine.timing import InferenceTracer
     from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse, ModelMetadata
+    from haizen_runtime.protocol.model_config import ModelFacts
     from haizen_runtime.scheduling.scheduler import BatchScheduler
 
 LOOP_BUDGET_SECONDS: Final = 0.0005
@@ -183,6 +184,19 @@ class Model:
     def sample(self) -> Callable[[int], Arrays | None]:
         """Makes up inputs of so many rows, where that can be done; raises ModelNotReady before it is loaded."""
         return self._loaded_backend().sample
+
+    @property
+    def facts(self) -> ModelFacts:
+        """What its configuration is made of; raises ModelNotReady unless it is loaded."""
+        from haizen_runtime.protocol.model_config import ModelFacts
+
+        scheduler, backend = self._open()
+        policy, queue = scheduler.policy, self.scheduling.queue
+        return ModelFacts(
+            self.name, backend.metadata, backend.batchable, backend.decoupled, policy.max_rows,
+            policy.max_delay_seconds, policy.queue_limit, queue.timeout_seconds, queue.priority_levels,
+            queue.default_priority_level, scheduler.concurrency,
+        )  # fmt: skip
 
     @property
     def workers(self) -> Sequence[WorkerUsage]:

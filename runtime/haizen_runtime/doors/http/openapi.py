@@ -83,6 +83,7 @@ def _router() -> APIRouter:
     add("/v2/models", "GET", "List the models", Models)
     for prefix in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
         add(prefix, "GET", "Describe a model", ModelMetadata)
+        add(f"{prefix}/config", "GET", "Describe a model (Triton's configuration)", dict[str, Any])
         add(f"{prefix}/ready", "GET", "Ask whether a model is ready", ModelReady)
         add(f"{prefix}/infer", "POST", "Infer", InferResponse, InferRequest)
         add(f"{prefix}/generate", "POST", "Infer, by the names of the inputs", dict[str, Any], GenerateRequest)

@@ -79,6 +79,8 @@ def _v2_model(parts: list[str]) -> Match | None:
         version, rest = rest[1], rest[2:]
     if not rest:
         return Match("v2.model", GET, name, version)
+    if rest == ["config"]:
+        return Match("v2.config", GET, name, version)
     if rest == ["ready"]:
         return Match("v2.model_ready", GET, name, version)
     if len(rest) == 1 and rest[0] in ("infer", "generate", "generate_stream"):

@@ -99,6 +99,11 @@ def status_endpoints(app: HttpApp) -> dict[str, Endpoint]:
             },
         )
 
+    async def v2_config(call: Call) -> None:
+        from haizen_runtime.protocol.model_config import model_config
+
+        await answer(call, model_config(plane.model(call.match.model, call.match.version).facts))
+
     async def v2_model_ready(call: Call) -> None:
         model = plane.model(call.match.model, call.match.version)
         await answer(call, {"name": model.name, "ready": model.ready}, 200 if model.ready else 503)
@@ -114,5 +119,6 @@ def status_endpoints(app: HttpApp) -> dict[str, Endpoint]:
         "v2.server": v2_server,
         "v2.models": v2_models,
         "v2.model": v2_model,
+        "v2.config": v2_config,
         "v2.model_ready": v2_model_ready,
     }
