@@ -268,7 +268,8 @@ async def test_tensors_in_shared_memory_are_refused(triton: Triton) -> None:
 def test_the_table_has_every_call() -> None:
     """A call that a new release of the client adds shows up here."""
     shown = {method for method, _ in NOT_HERE} | {
-        "get_model_config", "is_server_live", "is_server_ready", "is_model_ready", "get_server_metadata", "get_model_metadata",
+        "get_model_config",
+        "is_server_live", "is_server_ready", "is_model_ready", "get_server_metadata", "get_model_metadata",
         "get_model_repository_index", "load_model", "unload_model", "infer", "async_infer", "close",
         "generate_request_body", "parse_response_body", "start_stream", "async_stream_infer", "stop_stream",
         "stream_infer", "register_plugin", "unregister_plugin", "plugin",
