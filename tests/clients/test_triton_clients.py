@@ -50,7 +50,7 @@ async def test_health_of_what_does_not_exist(triton: Triton, arguments: tuple[st
 async def test_server_metadata(triton: Triton) -> None:
     metadata = await triton.json("get_server_metadata")
     assert metadata["name"] == "haizen-runtime"
-    assert "binary_tensor_data" in metadata["extensions"]
+    assert {"binary_tensor_data", "model_configuration"} <= set(metadata["extensions"])
 
 
 @pytest.mark.parametrize("version", ["", "1"], ids=["default", "named"])
@@ -62,15 +62,19 @@ async def test_model_metadata(triton: Triton, version: str) -> None:
 
 
 async def test_model_config(triton: Triton) -> None:
-    """Over REST; gRPC's ModelConfig does not exist yet."""
-    if triton.is_grpc:
-        status, message = await triton.refused("get_model_config", "fp32")
-        assert (status, "No such" in message) == ("StatusCode.UNIMPLEMENTED", True)
-        return
-    config = await triton.call("get_model_config", "fp32", "1")
+    config = await triton.json("get_model_config", "fp32", "1")
+    config = config["config"] if triton.is_grpc else config
     assert (config["name"], config["platform"]) == ("fp32", "onnx")
-    assert config["input"][0]["data_type"] == "TYPE_FP32"
-    assert len(config["input"][0]["dims"]) == (1 if config["max_batch_size"] else 2)
+    assert config["max_batch_size"] > 1
+    assert config["input"] == [{"name": "x", "data_type": "TYPE_FP32", "dims": [-1]}]
+    assert config["dynamic_batching"]["default_queue_policy"]["allow_timeout_override"] is True
+    assert config["instance_group"][0]["count"] >= 1
+
+
+async def test_model_config_of_what_does_not_exist(triton: Triton) -> None:
+    status, message = await triton.refused("get_model_config", "rose")
+    assert status == ("StatusCode.NOT_FOUND" if triton.is_grpc else "404")
+    assert "rose does not exist" in message
 
 
 async def test_repository(triton: Triton) -> None:

@@ -37,6 +37,7 @@ def read_proto(name: str, source: str) -> ProtoFile:
 
 
 _Field = tuple[str, str, int, int, int | None]
+_Enum = tuple[str, list[tuple[str, int]]]
 
 
 @dataclass(slots=True)
@@ -45,7 +46,7 @@ class _Message:
     fields: list[_Field] = field(default_factory=list)
     """Name, type, number, label, index of the oneof."""
     nested: list[_Message] = field(default_factory=list)
-    enums: list[tuple[str, list[tuple[str, int]]]] = field(default_factory=list)
+    enums: list[_Enum] = field(default_factory=list)
     oneofs: list[str] = field(default_factory=list)
     is_map_entry: bool = False
 
@@ -61,6 +62,7 @@ class _Reader:
 
     def file(self) -> ProtoFile:
         messages: list[_Message] = []
+        enums: list[_Enum] = []
         services: list[tuple[str, list[tuple[str, str, bool, str, bool]]]] = []
         while self._position < len(self._tokens):
             word = self._next()
@@ -71,14 +73,18 @@ class _Reader:
                 self._expect(";")
             elif word == "message":
                 messages.append(self._message())
+            elif word == "enum":
+                enums.append((self._next(), self._values()))
             elif word == "service":
                 services.append((self._next(), self._methods()))
             else:
                 raise ValueError(f"{self._name}: {word!r} is not understood")
         for message in messages:
             self._declare(message, self._package)
+        self._declare_enums(enums, self._package)
         parts = [text_field(1, self._name), text_field(2, self._package)]
         parts += [bytes_field(4, self._encoded(message, f"{self._package}.{message.name}")) for message in messages]
+        parts += [bytes_field(5, _encoded_enum(*enum)) for enum in enums]
         for name, methods in services:
             full_name = f"{self._package}.{name}"
             self._symbols |= {full_name, *(f"{full_name}.{method[0]}" for method in methods)}
@@ -175,11 +181,14 @@ class _Reader:
         full_name = f"{scope}.{message.name}"
         self._kinds[full_name] = _MESSAGE
         self._symbols |= {full_name, *(f"{full_name}.{name}" for name, *_ in message.fields)}
-        for name, _ in message.enums:
-            self._kinds[f"{full_name}.{name}"] = _ENUM
-            self._symbols.add(f"{full_name}.{name}")
+        self._declare_enums(message.enums, full_name)
         for nested in message.nested:
             self._declare(nested, full_name)
+
+    def _declare_enums(self, enums: list[_Enum], scope: str) -> None:
+        for name, _ in enums:
+            self._kinds[f"{scope}.{name}"] = _ENUM
+            self._symbols.add(f"{scope}.{name}")
 
     def _resolved(self, name: str, scope: str) -> str:
         """The full name of a type as it is written inside a scope: the innermost declaration."""
@@ -194,12 +203,7 @@ class _Reader:
         for name, kind, number, label, oneof in message.fields:
             parts.append(bytes_field(2, self._encoded_field(name, kind, number, label, oneof, full_name)))
         parts += [bytes_field(3, self._encoded(nested, f"{full_name}.{nested.name}")) for nested in message.nested]
-        for enum, values in message.enums:
-            # A value of 0 is written as well: it is an optional field there, not one of proto3.
-            encoded = b"".join(
-                bytes_field(2, text_field(1, name) + b"\x10" + bytes((value,))) for name, value in values
-            )
-            parts.append(bytes_field(4, text_field(1, enum) + encoded))
+        parts += [bytes_field(4, _encoded_enum(*enum)) for enum in message.enums]
         if message.is_map_entry:
             parts.append(bytes_field(7, number_field(7, 1)))
         parts += [bytes_field(8, text_field(1, name)) for name in message.oneofs]
@@ -226,3 +230,9 @@ class _Reader:
             number_field(5, takes_many),
             number_field(6, gives_many),
         )))  # fmt: skip
+
+
+def _encoded_enum(enum: str, values: list[tuple[str, int]]) -> bytes:
+    # A value of 0 is written as well: it is an optional field there, not one of proto3.
+    encoded = b"".join(bytes_field(2, text_field(1, name) + b"\x10" + bytes((value,))) for name, value in values)
+    return text_field(1, enum) + encoded

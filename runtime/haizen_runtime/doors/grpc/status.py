@@ -49,6 +49,12 @@ def status_methods(grpc: GrpcApp) -> Methods:
             raise found.not_ready()
         return (model_metadata(found.name, plane.registry.versions(found.name), found.metadata),)
 
+    async def config_of_model(call: GrpcCall, data: bytes, start: int, end: int) -> Sequence[Buffer]:
+        from haizen_runtime.protocol.model_config import model_config
+        from haizen_runtime.protocol.model_config_proto import model_config_response
+
+        return (model_config_response(model_config(model(data, start, end).facts)),)
+
     return Methods(
         {
             SERVICE + "ServerLive": server_live,
@@ -56,5 +62,6 @@ def status_methods(grpc: GrpcApp) -> Methods:
             SERVICE + "ModelReady": model_ready,
             SERVICE + "ServerMetadata": metadata,
             SERVICE + "ModelMetadata": metadata_of_model,
+            SERVICE + "ModelConfig": config_of_model,
         },
     )

@@ -12,7 +12,9 @@ from haizen_runtime.protocol.errors import ModelNotReady
 if TYPE_CHECKING:
     from haizen_runtime.doors.http.app import Call, Endpoint, HttpApp
 
-EXTENSIONS: list[str] = ["model_metadata", "model_repository", "parameters", "sequence", "binary_tensor_data"]
+EXTENSIONS: list[str] = [
+    "model_metadata", "model_configuration", "model_repository", "parameters", "sequence", "binary_tensor_data",
+]  # fmt: skip
 """What `GET /v2` says this server adds to the bare protocol."""
 
 
