@@ -53,7 +53,7 @@ def test_health_and_metadata(iris_client: Client) -> None:
             SERVICE + "ModelMetadata", PB.ModelMetadataRequest(name="iris", version="7"), "NOT_FOUND",
             "Model iris has no version 7; the versions it has: 1.", id="version",
         ),
-        pytest.param(SERVICE + "ModelConfig", b"", "UNIMPLEMENTED", "No such method: /inference.GRPC", id="method"),
+        pytest.param(SERVICE + "TraceSetting", b"", "UNIMPLEMENTED", "No such method: /inference.GRPC", id="method"),
         pytest.param("/other.Service/Do", b"", "UNIMPLEMENTED", "No such method: /other.Service/Do", id="service"),
         pytest.param(SERVICE + "ModelInfer", b"\xff\xff", "INTERNAL", "ends inside a number", id="no-protobuf"),
         pytest.param(SERVICE + "ModelInfer", b"\x0a\x02\xff\xfe", "INTERNAL", "not UTF-8", id="no-utf8"),
