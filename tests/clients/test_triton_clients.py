@@ -50,7 +50,7 @@ async def test_health_of_what_does_not_exist(triton: Triton, arguments: tuple[st
 async def test_server_metadata(triton: Triton) -> None:
     metadata = await triton.json("get_server_metadata")
     assert metadata["name"] == "haizen-runtime"
-    assert {"binary_tensor_data", "model_configuration"} <= set(metadata["extensions"])
+    assert {"binary_tensor_data", "model_configuration", "statistics"} <= set(metadata["extensions"])
 
 
 @pytest.mark.parametrize("version", ["", "1"], ids=["default", "named"])
@@ -75,6 +75,39 @@ async def test_model_config_of_what_does_not_exist(triton: Triton) -> None:
     status, message = await triton.refused("get_model_config", "rose")
     assert status == ("StatusCode.NOT_FOUND" if triton.is_grpc else "404")
     assert "rose does not exist" in message
+
+
+async def test_statistics(triton: Triton) -> None:
+    """What N good and M bad requests add."""
+
+    async def figures() -> dict[str, Any]:
+        (stats,) = (await triton.json("get_inference_statistics", "int64", "1"))["model_stats"]
+        return dict(stats)
+
+    def count(stats: dict[str, Any], name: str) -> int:
+        return int(stats["inference_stats"][name].get("count", 0))  # protobuf's JSON leaves zeros out
+
+    good, bad, array = 3, 2, values_of("INT64")
+    before = await figures()
+    for _ in range(good):
+        await triton.call("infer", "int64", [triton.input("x", "INT64", array)])
+    for _ in range(bad):
+        await triton.refused("infer", "int64", [triton.input("x", "FP64", np.zeros((1, 1)))])
+    after = await figures()
+    assert int(after["inference_count"]) - int(before.get("inference_count", 0)) == good * len(array)
+    assert int(after["execution_count"]) - int(before.get("execution_count", 0)) == good
+    for name, added in {
+        "success": good, "fail": bad, "queue": good, "compute_input": good, "compute_infer": good,
+        "compute_output": good, "cache_hit": 0,
+    }.items():  # fmt: skip
+        assert count(after, name) - count(before, name) == added, name
+    assert int(after["inference_stats"]["compute_infer"]["ns"]) > 0
+    assert int(after["last_inference"]) > 1_600_000_000_000
+    sizes = {int(each["batch_size"]): int(each["compute_infer"]["count"]) for each in after["batch_stats"]}
+    assert sum(sizes.values()) == int(after["execution_count"])
+    assert sum(rows * batches for rows, batches in sizes.items()) == int(after["inference_count"])
+    every = (await triton.json("get_inference_statistics"))["model_stats"]
+    assert {"iris", "int64"} <= {each["name"] for each in every}
 
 
 async def test_repository(triton: Triton) -> None:
@@ -239,7 +272,6 @@ async def test_stream_over_grpc_aio(server: Server) -> None:
 
 
 NOT_HERE = [
-    ("get_inference_statistics", ("iris",)),
     ("get_trace_settings", ()),
     ("update_trace_settings", ("iris", {"trace_level": ["OFF"]})),
     ("get_log_settings", ()),
@@ -272,7 +304,7 @@ async def test_tensors_in_shared_memory_are_refused(triton: Triton) -> None:
 def test_the_table_has_every_call() -> None:
     """A call that a new release of the client adds shows up here."""
     shown = {method for method, _ in NOT_HERE} | {
-        "get_model_config",
+        "get_model_config", "get_inference_statistics",
         "is_server_live", "is_server_ready", "is_model_ready", "get_server_metadata", "get_model_metadata",
         "get_model_repository_index", "load_model", "unload_model", "infer", "async_infer", "close",
         "generate_request_body", "parse_response_body", "start_stream", "async_stream_infer", "stop_stream",

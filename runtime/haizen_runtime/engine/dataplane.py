@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from haizen_runtime.engine.model import Model
 from haizen_runtime.engine.registry import ModelRegistry
@@ -48,6 +48,19 @@ class DataPlane:
     def model(self, name: str, version: str | None = None) -> Model:
         """A model in any state. Raises ModelNotFound or VersionNotFound."""
         return self.registry.get(name, version)
+
+    def statistics(self, name: str | None, version: str | None) -> list[dict[str, Any]]:
+        """What this process did with a version, a whole model, or all. Raises ModelNotFound or VersionNotFound.
+
+        Triton's `model_stats`.
+        """
+        from haizen_runtime.engine.statistics import model_statistics
+
+        if name is None:
+            models = list(self.registry)
+        else:
+            models = self.registry.all(name) if version is None else [self.registry.get(name, version)]
+        return [model_statistics(model.name, model.version, model.metrics) for model in models]
 
     async def infer(self, request: InferenceRequest) -> InferenceResponse:
         """One request, one answer. Raises RequestError."""

@@ -78,6 +78,14 @@ class ModelMetrics:
         self.in_flight = 0
         self.drops: dict[str, int] = {}
         """Requests rejected or dropped, by reason."""
+        self.batch_seconds: dict[int, list[float]] = {}
+        """By the rows of a batch: how many such batches ran, and their seconds together."""
+        self.executed_requests = 0
+        """Requests in all those batches."""
+        self.queue_seconds = 0.0
+        """Seconds that these requests waited, together."""
+        self.last_execution = 0.0
+        """When the last batch ended (`time.monotonic`); 0 for never."""
         self.batches = {"loop": 0, "thread": 0}
         """Batches by where they ran."""
         self.loads = {"ok": 0, "failed": 0}
@@ -85,8 +93,16 @@ class ModelMetrics:
         self.load_seconds = 0.0
         self.warmup_seconds = 0.0
 
-    def batch_done(self, rows: int, requests: int, on_loop: bool) -> None:
-        """A batch was executed."""
+    def batch_done(self, rows: int, requests: int, on_loop: bool, waited: float, started: float, ended: float) -> None:
+        """A batch was executed; `waited` is the sum over its requests. Seconds, on `time.monotonic`."""
+        batches = self.batch_seconds.get(rows)
+        if batches is None:
+            batches = self.batch_seconds[rows] = [0, 0.0]
+        batches[0] += 1
+        batches[1] += ended - started
+        self.executed_requests += requests
+        self.queue_seconds += waited
+        self.last_execution = ended
         self.batch_rows.observe(rows)
         self.batches["loop" if on_loop else "thread"] += 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable, Sequence
+from time import monotonic
 from typing import Final, Generic, Protocol, TypeVar
 
 from haizen_runtime.protocol.errors import ClientGone, DeadlineExceeded, QueueFull, QueueTimeout
@@ -20,8 +21,8 @@ SWEEP_SECONDS: Final = 0.05
 class Observer(Protocol):
     """Who wants to know about batches (metrics)."""
 
-    def batch_done(self, rows: int, requests: int, on_loop: bool) -> None:
-        """A batch was executed."""
+    def batch_done(self, rows: int, requests: int, on_loop: bool, waited: float, started: float, ended: float) -> None:
+        """A batch was executed; `waited` is the sum over its requests. Seconds, on `time.monotonic`."""
 
     def dropped(self, why: str) -> None:
         """A request was rejected or dropped: queue_full, deadline, timeout or cancelled."""
@@ -126,9 +127,11 @@ class BatchScheduler(Generic[Request, Result]):
             self._loop.call_soon(self._flush)
 
     def _run_on_loop(self, batch: list[Waiting[tuple[Request, asyncio.Future[Result]]]], rows: int) -> None:
+        started = monotonic()
         results = self.execute([waiting.item[0] for waiting in batch])
+        ended = monotonic()
         _deliver(batch, results)
-        self.observer.batch_done(rows, len(batch), True)
+        self.observer.batch_done(rows, len(batch), True, _waited(batch, started), started, ended)
 
     def _run_on_thread(self, batch: list[Waiting[tuple[Request, asyncio.Future[Result]]]], rows: int) -> None:
         self.running += 1
@@ -138,19 +141,23 @@ class BatchScheduler(Generic[Request, Result]):
         requests = [waiting.item[0] for waiting in batch]
 
         def work() -> None:
+            started = monotonic()
             results = self.execute(requests)
+            ended = monotonic()
             try:
-                self._loop.call_soon_threadsafe(self._done, batch_id, results, rows)
+                self._loop.call_soon_threadsafe(self._done, batch_id, results, rows, started, ended)
             except RuntimeError:  # the loop is closed: the process is ending
                 return
 
         self.threads.submit(work)
 
-    def _done(self, batch_id: int, results: Sequence[Result | Exception], rows: int) -> None:
+    def _done(
+        self, batch_id: int, results: Sequence[Result | Exception], rows: int, started: float, ended: float
+    ) -> None:
         self.running -= 1
         batch = self._executing.pop(batch_id)
         _deliver(batch, results)
-        self.observer.batch_done(rows, len(batch), False)
+        self.observer.batch_done(rows, len(batch), False, _waited(batch, started), started, ended)
         if len(self.policy) and not self._flush_scheduled:
             self._flush()
 
@@ -191,6 +198,13 @@ class BatchScheduler(Generic[Request, Result]):
             future.set_exception(QueueTimeout("The request waited too long for its turn; try again later."))
         else:
             future.set_exception(ClientGone("The client closed the connection before the answer."))
+
+
+def _waited(batch: Sequence[Waiting[tuple[Request, asyncio.Future[Result]]]], started: float) -> float:
+    """Seconds that the requests spent in the queue, together."""
+    if len(batch) == 1:
+        return started - batch[0].arrived
+    return sum(started - waiting.arrived for waiting in batch)
 
 
 def _deliver(

@@ -19,9 +19,11 @@ class Seen:
     def __init__(self) -> None:
         self.batches: list[tuple[int, int, bool]] = []
         self.drops: list[str] = []
+        self.times: list[tuple[float, float, float]] = []
 
-    def batch_done(self, rows: int, requests: int, on_loop: bool) -> None:
+    def batch_done(self, rows: int, requests: int, on_loop: bool, waited: float, started: float, ended: float) -> None:
         self.batches.append((rows, requests, on_loop))
+        self.times.append((waited, started, ended))
 
     def dropped(self, why: str) -> None:
         self.drops.append(why)
@@ -136,3 +138,16 @@ async def test_waits_for_company_only_as_long_as_told() -> None:
     await asyncio.sleep(0.01)
     assert await asyncio.gather(first, scheduler.submit(2, "k", 1)) == [1, 2]
     assert seen.batches == [(2, 2, True)]
+
+
+@pytest.mark.parametrize("loop_rows", [pytest.param(4, id="on-the-loop"), pytest.param(0, id="on-a-thread")])
+async def test_batches_are_timed(loop_rows: int) -> None:
+    """The wait of a batch is that of its requests together; it starts after they came, and ends after it started."""
+    scheduler, seen = make(loop_rows=loop_rows)
+    before = scheduler.now()
+    await asyncio.gather(*(scheduler.submit(number, "k", 1) for number in range(3)))
+    while not seen.times:
+        await asyncio.sleep(0)
+    ((waited, started, ended),) = seen.times
+    assert before <= started <= ended <= scheduler.now()
+    assert 0 <= waited <= 3 * (started - before)

@@ -55,6 +55,12 @@ def status_methods(grpc: GrpcApp) -> Methods:
 
         return (model_config_response(model_config(model(data, start, end).facts)),)
 
+    async def statistics(call: GrpcCall, data: bytes, start: int, end: int) -> Sequence[Buffer]:
+        from haizen_runtime.protocol.statistics_proto import model_statistics_response
+
+        name, version = read_texts(data, start, end, 2)
+        return (model_statistics_response(plane.statistics(name or None, version or None)),)
+
     return Methods(
         {
             SERVICE + "ServerLive": server_live,
@@ -63,5 +69,6 @@ def status_methods(grpc: GrpcApp) -> Methods:
             SERVICE + "ServerMetadata": metadata,
             SERVICE + "ModelMetadata": metadata_of_model,
             SERVICE + "ModelConfig": config_of_model,
+            SERVICE + "ModelStatistics": statistics,
         },
     )

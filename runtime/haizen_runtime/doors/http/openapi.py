@@ -81,8 +81,10 @@ def _router() -> APIRouter:
     add("/v2/health/live", "GET", "Ask whether the server lives", Live)
     add("/v2/health/ready", "GET", "Ask whether the server is ready", Ready)
     add("/v2/models", "GET", "List the models", Models)
+    add("/v2/models/stats", "GET", "Tell what all models did (Triton's statistics)", dict[str, Any])
     for prefix in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
         add(prefix, "GET", "Describe a model", ModelMetadata)
+        add(f"{prefix}/stats", "GET", "Tell what a model did (Triton's statistics)", dict[str, Any])
         add(f"{prefix}/config", "GET", "Describe a model (Triton's configuration)", dict[str, Any])
         add(f"{prefix}/ready", "GET", "Ask whether a model is ready", ModelReady)
         add(f"{prefix}/infer", "POST", "Infer", InferResponse, InferRequest)

@@ -33,6 +33,7 @@ FIXED = {
     "/v2/health/live": Match("live", GET),
     "/v2/health/ready": Match("ready", GET),
     "/v2/models": Match("v2.models", GET),
+    "/v2/models/stats": Match("v2.stats", GET),
     "/v2/repository/index": Match("v2.index", POST),
 }
 
@@ -81,6 +82,8 @@ def _v2_model(parts: list[str]) -> Match | None:
         return Match("v2.model", GET, name, version)
     if rest == ["config"]:
         return Match("v2.config", GET, name, version)
+    if rest == ["stats"]:
+        return Match("v2.model_stats", GET, name, version)
     if rest == ["ready"]:
         return Match("v2.model_ready", GET, name, version)
     if len(rest) == 1 and rest[0] in ("infer", "generate", "generate_stream"):

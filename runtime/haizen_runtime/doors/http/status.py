@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from haizen_runtime.doors.http.app import Call, Endpoint, HttpApp
 
 EXTENSIONS: list[str] = [
-    "model_metadata", "model_configuration", "model_repository", "parameters", "sequence", "binary_tensor_data",
+    "model_metadata", "model_configuration", "model_repository", "parameters", "sequence", "statistics",
+    "binary_tensor_data",
 ]  # fmt: skip
 """What `GET /v2` says this server adds to the bare protocol."""
 
@@ -106,6 +107,9 @@ def status_endpoints(app: HttpApp) -> dict[str, Endpoint]:
 
         await answer(call, model_config(plane.model(call.match.model, call.match.version).facts))
 
+    async def v2_stats(call: Call) -> None:
+        await answer(call, {"model_stats": plane.statistics(call.match.model or None, call.match.version)})
+
     async def v2_model_ready(call: Call) -> None:
         model = plane.model(call.match.model, call.match.version)
         await answer(call, {"name": model.name, "ready": model.ready}, 200 if model.ready else 503)
@@ -122,5 +126,7 @@ def status_endpoints(app: HttpApp) -> dict[str, Endpoint]:
         "v2.models": v2_models,
         "v2.model": v2_model,
         "v2.config": v2_config,
+        "v2.stats": v2_stats,
+        "v2.model_stats": v2_stats,
         "v2.model_ready": v2_model_ready,
     }

@@ -29,6 +29,7 @@ PATTERNS = {
     "v2.generate": "/v2/models/iris/generate",
     "v2.generate_stream": "/v2/models/iris/generate_stream",
     "v2.model": "/v2/models/iris",
+    "v2.model_stats": "/v2/models/iris/stats",
     "v2.config": "/v2/models/iris/config",
     "v2.model_ready": "/v2/models/iris/ready",
     "v2.load": "/v2/repository/models/iris/load",
