@@ -85,7 +85,8 @@ class Settings:
     instances: int = 0
     """Batches that may run at once on threads; 0: one per CPU where the library allows it."""
     workers: int = 1
-    """Worker processes for Python model code, each with the whole model in it (KServe's name)."""
+    """Worker processes for Python model code, each with the whole model in it (KServe's name); with several processes,
+    in each of them."""
     worker_timeout_seconds: float = 600.0
     """How long Python model code may take for one call; then its process is ended and replaced. 0 for no limit."""
     batching: str = "adaptive"

@@ -19,6 +19,8 @@ class Load:
     opened: int = 0
     """How many connections were open then."""
     ready: bool = False
+    started: bool = False
+    """Whether it has been ready, and has done what the others were told before it came."""
 
     @property
     def connections(self) -> int:
@@ -27,8 +29,11 @@ class Load:
 
 
 def ranked(loads: Iterable[Load]) -> list[Load]:
-    """Whom to give the next connection, best first: ready ones, with the fewest connections, then in turns."""
-    return sorted(loads, key=lambda load: (not load.ready, load.connections, load.handed))
+    """Whom to give the next connection, best first: ready ones, with the fewest connections, then in turns.
+
+    Where none is ready, because the model is unloaded, one that is still loading it waits until it is told so, too.
+    """
+    return sorted(loads, key=lambda load: (not load.ready, not load.started, load.connections, load.handed))
 
 
 def share(settings: Settings, count: int, cpus: int) -> Settings:

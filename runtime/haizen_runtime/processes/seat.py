@@ -55,7 +55,12 @@ class Seat:
         """Whether it has said anything yet."""
         self.told: tuple[bool, float] | None = None
         """What it knows of all processes together: whether they are ready, and when the last request came."""
+        self.can_answer = False
         self.was_ready = False
+        self.owed: dict[str, str] = {}
+        """Loads and unloads, by name, that all others were told of while it was starting."""
+        self.leaving = False
+        """Whether it was asked to end."""
         self.failure: tuple[str, str] | None = None
         """Why it cannot start: the class of the error and its message."""
         self.metrics: list[Family] = []
@@ -81,6 +86,8 @@ class Seat:
         self.load.handed += 1
         return True
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal, if it still runs."""
-        self.process.send_signal(number)
+    def leave(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Let it answer what it has taken and end. It is asked once: a second signal would end it at once."""
+        if not self.leaving:
+            self.leaving = True
+            self.process.send_signal(number)

@@ -99,7 +99,7 @@ class Siblings:
         told: Message = {}
         while True:
             now = {
-                "open": len(self._server.server_state.connections),
+                "open": len(self._server.server_state.connections) + len(self._adopting),
                 "received": self._received,
                 "ready": self._app.plane.ready_here,
                 "last": self._app.last_request,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -15,7 +16,7 @@ from haizen_runtime.processes.peer import Message, as_start_error
 from haizen_runtime.processes.placing import ranked, share
 from haizen_runtime.processes.seat import Seat
 from haizen_runtime.processes.sums import Family, kept, summed
-from haizen_runtime.protocol.errors import ModelLoadFailed, StartError
+from haizen_runtime.protocol.errors import ModelLoadFailed, RequestError, StartError
 from haizen_runtime.settings import Settings
 from haizen_runtime.workers.lifeline import exit_words
 from haizen_runtime.workers.restarts import RestartPolicy
@@ -37,7 +38,9 @@ END_SECONDS: Final = 10.0
 
 def supervise(settings: Settings, count: int, cpus: int, listener: socket.socket) -> None:
     """Serve with `count` processes until a signal. Raises StartError when one of them cannot start."""
-    log.info("listening on http://%s:%d with %d processes", settings.host, listener.getsockname()[1], count)
+    scheme = "https" if settings.tls_cert_file else "http"
+    port = listener.getsockname()[1]
+    log.info("listening on %s://%s:%d with %d processes", scheme, settings.host, port, count)
     asyncio.run(Supervisor(share(settings, count, cpus), count, listener).run())
 
 
@@ -50,7 +53,7 @@ class Supervisor:
         self._seats: list[Seat | None] = [None] * count
         self._waiting: deque[socket.socket] = deque()
         self._all_were_ready = False
-        self._draining = False
+        self._draining = asyncio.Event()
         self._signals = 0
         self._restarts = 0
         self._unloaded: set[str] = set()
@@ -137,10 +140,11 @@ class Supervisor:
             self._restarts += 1
             log.error("a serving process ended (%s); the next starts in %gs",
                       seat.failure[1] if seat.failure else exit_words(code), delay)  # fmt: skip
-            await asyncio.sleep(delay)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._draining.wait(), delay)
 
     def _ends(self) -> bool:
-        return self._draining
+        return self._draining.is_set()
 
     def _spawn(self, index: int) -> Seat:
         seat: Seat
@@ -161,6 +165,7 @@ class Supervisor:
             seat = Seat(self._settings, {"state": state, "failed": failed, "change": change, "scrape": scrape})
         except OSError as error:
             raise ModelLoadFailed(f"A serving process cannot be started: {error.strerror or error}.") from error
+        seat.owed = dict.fromkeys(self._unloaded, "unload")
         self._seats[index] = seat
         return seat
 
@@ -172,13 +177,25 @@ class Supervisor:
 
     async def _state(self, seat: Seat, message: Message) -> None:
         load = seat.load
-        load.opened, load.received, load.ready = message["open"], message["received"], message["ready"]
-        seat.last_request, seat.heard = message["last"], True
-        if load.ready and not seat.was_ready:
+        load.opened, load.received = message["open"], message["received"]
+        seat.can_answer, seat.last_request, seat.heard = message["ready"], message["last"], True
+        if seat.can_answer and not seat.was_ready:
             seat.was_ready = True
-            for name in self._unloaded:  # what the others were told before it came
-                await seat.peer.ask("apply", verb="unload", name=name)
+            await self._catch_up(seat)
+            load.started = True
+        load.ready = seat.can_answer and not seat.owed
         self._tell_state()
+
+    async def _catch_up(self, seat: Seat) -> None:
+        """Let a process that has started do what the others were told meanwhile; only then it gets connections."""
+        async with self._changing:
+            while seat.owed:
+                name = next(iter(seat.owed))
+                try:
+                    await seat.peer.ask("apply", verb=seat.owed[name], name=name)
+                except RequestError as error:
+                    log.error("process %d could not %s %s: %s", seat.process.pid, seat.owed[name], name, error.message)
+                del seat.owed[name]
 
     def _tell_state(self) -> None:
         """Tell all whether they are ready together, and during the drain when the last request came to any."""
@@ -188,7 +205,7 @@ class Supervisor:
             self._all_were_ready = True
         # Later, a process that is being replaced keeps nobody from the others.
         together = self._all_were_ready and any(ready)
-        last = max((seat.last_request for seat in live), default=0.0) if self._draining else 0.0
+        last = max((seat.last_request for seat in live), default=0.0) if self._ends() else 0.0
         for seat in live:
             if seat.heard and seat.told != (together, last):
                 seat.told = (together, last)
@@ -201,9 +218,9 @@ class Supervisor:
                 seat.process.kill()
             log.warning("second signal: ending at once")
             os._exit(128 + signal.SIGTERM)
-        self._draining = True
+        self._draining.set()
         for seat in self._live():
-            seat.signal(number)
+            seat.leave(number)
         limit = self._settings.drain_timeout_seconds + END_SECONDS
         asyncio.get_running_loop().call_later(limit, self._kill)
 
@@ -218,14 +235,23 @@ class Supervisor:
         """Load or unload in all processes. The asking one goes first: what it cannot do is not begun elsewhere."""
         async with self._changing:
             await asking.peer.ask("apply", verb=verb, name=name)
-            others = [seat for seat in self._live() if seat is not asking and seat.was_ready]
+            (self._unloaded.add if verb == "unload" else self._unloaded.discard)(name)
+            others = [seat for seat in self._live() if seat is not asking and seat.was_ready and not seat.leaving]
+            for seat in self._live():
+                if not seat.was_ready and seat is not asking:
+                    seat.owed[name] = verb
             results = await asyncio.gather(
                 *(seat.peer.ask("apply", verb=verb, name=name) for seat in others), return_exceptions=True
             )
-            (self._unloaded.add if verb == "unload" else self._unloaded.discard)(name)
-            for seat, result in zip(others, results, strict=True):
-                if isinstance(result, Exception) and seat in self._seats:  # one that ended comes back as it should be
-                    raise result
+            failures = [
+                (seat, result) for seat, result in zip(others, results, strict=True)
+                if isinstance(result, Exception) and seat in self._seats  # one that ended comes back as it should be
+            ]  # fmt: skip
+            for seat, failure in failures:
+                log.error("process %d could not %s %s and is replaced: %s", seat.process.pid, verb, name, failure)
+                seat.leave()
+            if failures:
+                raise failures[0][1]
 
     async def _scrape(self, asking: Seat, families: list[Family]) -> Message:
         """The metrics of all processes together, also of those that have ended."""

@@ -40,6 +40,7 @@ def test_short_connections_take_turns() -> None:
     [
         pytest.param([Load(ready=False), Load(opened=9, ready=True)], 1, id="ready-first"),
         pytest.param([Load(opened=2), Load(opened=1)], 1, id="none-ready"),
+        pytest.param([Load(), Load(opened=9, started=True)], 1, id="none-ready-and-one-still-starts"),
         pytest.param([Load(handed=5, received=1, ready=True), Load(opened=3, ready=True)], 1, id="on-their-way-count"),
     ],
 )

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,9 +16,7 @@ import httpx
 import pytest
 
 from tests.runtime.conftest import RuntimeProcess, wait_for
-
-BODY = {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP64", "data": [5.1, 3.5, 1.4, 0.2]}]}
-INFER = "/v2/models/iris/infer"
+from tests.runtime.processes.conftest import BODY, INFER, children, clients, is_running, metric
 
 
 @pytest.fixture
@@ -40,30 +36,8 @@ def two(tmp_path: Path, iris_dir: Path, start_runtime: Callable[..., RuntimeProc
     return runtime, file
 
 
-def children(runtime: RuntimeProcess) -> list[int]:
-    """The serving processes, by the kernel's list."""
-    listed = Path(f"/proc/{runtime.process.pid}/task/{runtime.process.pid}/children").read_text()
-    return [int(number) for number in listed.split()]
-
-
-def metric(text: str, name: str) -> float:
-    found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
-    return float(found[1]) if found else 0.0
-
-
 def answered(text: str) -> float:
     return metric(text, 'haizen_requests_total{code="200",door="v2",model_name="iris"}')
-
-
-@contextmanager
-def clients(runtime: RuntimeProcess, count: int) -> Iterator[list[httpx.Client]]:
-    """Clients with a connection each. The supervisor gives them away evenly."""
-    made = [httpx.Client(base_url=runtime.url, timeout=60) for _ in range(count)]
-    try:
-        yield made
-    finally:
-        for each in made:
-            each.close()
 
 
 def test_a_killed_process_costs_only_its_own_connections(two: tuple[RuntimeProcess, Path]) -> None:
@@ -224,13 +198,6 @@ def test_a_second_signal_ends_all_at_once(iris_dir: Path, start_runtime: Callabl
     runtime.terminate()
     assert runtime.wait_exit() == 128 + signal.SIGTERM
     wait_for(lambda: not any(is_running(pid) for pid in pids), runtime.describe)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def test_processes_end_with_a_killed_supervisor(two: tuple[RuntimeProcess, Path]) -> None:
