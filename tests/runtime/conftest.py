@@ -12,10 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+
+if TYPE_CHECKING:
+    from tests.runtime.collector import Collector
 
 SERVE = ("-m", "haizen_runtime.main", "--host=127.0.0.1", "--http_port=0")
 
@@ -109,6 +112,24 @@ def start_program() -> Iterator[Callable[..., RuntimeProcess]]:
     yield start
     for runtime in started:
         runtime.stop()
+
+
+@pytest.fixture
+def collect() -> Iterator[Callable[..., Collector]]:
+    """Start receivers of traces."""
+    from tests.runtime.collector import Collector
+
+    started: list[Collector] = []
+
+    def start(behave: Callable[[], int | None] = lambda: 200) -> Collector:
+        started.append(Collector(behave))
+        return started[-1]
+
+    yield start
+    for collector in started:
+        collector.released.set()
+        collector.shutdown()
+        collector.server_close()
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from contextvars import ContextVar
 from time import time_ns
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,14 +14,25 @@ if TYPE_CHECKING:
     Execute = Callable[[Sequence[InferenceRequest]], list[InferenceResponse | Exception]]
 
 
-@dataclass(slots=True)
-class BatchTiming:
-    """When the batch of a request ran, in nanoseconds since 1970; 0 for not yet."""
+Carrier = dict[str, str]
+"""What lets another process continue a trace: headers as W3C Trace Context has them."""
 
-    started: int = 0
-    ended: int = 0
-    requests: int = 0
-    """How many requests were in it."""
+CARRIER: ContextVar[Carrier | None] = ContextVar("haizen_carrier", default=None)
+"""Set while a batch runs of which a request is traced; of several it is the first one's whose trace is kept."""
+
+
+class BatchTiming(Protocol):
+    """Is told when the batch of a request runs, on the thread that runs it; times are nanoseconds since 1970."""
+
+    @property
+    def recorded(self) -> bool:
+        """Whether its trace is kept; other processes have to know in either case."""
+
+    def begin(self, now: int, requests: int) -> Carrier:
+        """It runs, with so many requests; returns what the model's own spans are to be part of."""
+
+    def end(self, now: int) -> None:
+        """It has run."""
 
 
 class InferenceTracer(Protocol):
@@ -31,6 +42,9 @@ class InferenceTracer(Protocol):
         self, model: Model, request: InferenceRequest, answer: Awaitable[InferenceResponse]
     ) -> InferenceResponse:
         """Await the answer of a request that was queued just now. Sets `request.timing` if it wants to know more."""
+
+    def waited(self, name: str, since: int) -> None:
+        """The current request has waited for a model of this name to be loaded, or to fail, since then."""
 
 
 _tracer: InferenceTracer | None = None
@@ -53,14 +67,19 @@ def timed(execute: Execute, wanted: bool) -> Execute:
         return execute
 
     def run(requests: Sequence[InferenceRequest]) -> list[InferenceResponse | Exception]:
+        followed = [request.timing for request in requests if request.timing is not None]
+        if not followed:
+            return execute(requests)
         started = time_ns()
+        followed.sort(key=lambda timing: not timing.recorded)
+        carriers = [timing.begin(started, len(requests)) for timing in followed]
+        token = CARRIER.set(carriers[0])
         try:
             return execute(requests)
         finally:
+            CARRIER.reset(token)
             ended = time_ns()
-            for request in requests:
-                if request.timing is not None:
-                    request.timing.started, request.timing.ended = started, ended
-                    request.timing.requests = len(requests)
+            for timing in followed:
+                timing.end(ended)
 
     return run

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import time_ns
 from typing import TYPE_CHECKING
 
+from haizen_runtime.engine.timing import installed_tracer
 from haizen_runtime.protocol.errors import DeadlineExceeded, ModelNotReady, QueueFull
 
 if TYPE_CHECKING:
@@ -52,12 +54,15 @@ class WaitingRoom:
         timer = loop.call_at(end, self._expire, model, future, late)
         places = self._places.setdefault(model, set())
         places.add(future)
+        tracer, since = installed_tracer(), time_ns()
         try:
             yield future
         finally:
             timer.cancel()
             future.cancel()
             places.discard(future)
+            if tracer is not None:
+                tracer.waited(model.name, since)
 
     def settled(self, model: Model) -> None:
         """Let everybody go who waits for this model."""

@@ -13,13 +13,14 @@ from collections.abc import Awaitable, Mapping
 from time import time_ns
 from typing import TYPE_CHECKING, Final
 
-from haizen_runtime.engine.timing import BatchTiming
 from haizen_runtime.observing.logs import OncePerMinute
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import Span
 
     from haizen_runtime.engine.model import Model
+    from haizen_runtime.engine.timing import Carrier
     from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse
 
 log = logging.getLogger("haizen_runtime")
@@ -75,7 +76,7 @@ class Tracing:
     def __init__(self, provider: TracerProvider) -> None:
         from opentelemetry.trace import get_current_span
 
-        self._provider = provider
+        self.provider = provider
         self._current_span = get_current_span
         self.tracer = provider.get_tracer("haizen_runtime")
 
@@ -84,22 +85,59 @@ class Tracing:
     ) -> InferenceResponse:
         """Await the answer, and tell afterwards where the time went, if the request's trace is recorded."""
         if not self._current_span().is_recording():
+            request.timing = Execution(self, None)
             return await answer
-        queued, timing = time_ns(), BatchTiming()
+        attributes = {"haizen.model.name": model.name, "haizen.model.version": model.version}
+        queued, timing = time_ns(), Execution(self, attributes)
         request.timing = timing
         try:
             return await answer
         finally:
-            attributes = {"haizen.model.name": model.name, "haizen.model.version": model.version}
             self._current_span().set_attributes(attributes)
             ran = timing.started or time_ns()
             self.tracer.start_span("queue", start_time=queued, attributes=attributes).end(max(queued, ran))
-            if timing.started:
-                batch: dict[str, str | int] = {**attributes, "haizen.batch.requests": timing.requests}
-                self.tracer.start_span("execute", start_time=timing.started, attributes=batch).end(timing.ended)
+
+    def waited(self, name: str, since: int) -> None:
+        """Make a span of the time that the current request has waited for its model, if its trace is recorded."""
+        if self._current_span().is_recording():
+            self.tracer.start_span("load_wait", start_time=since, attributes={"haizen.model.name": name}).end()
 
     def close(self) -> None:
         """Send what is left, for a moment; what a collector has not taken by then is lost."""
-        thread = threading.Thread(target=self._provider.shutdown, name="last-spans", daemon=True)
+        thread = threading.Thread(target=self.provider.shutdown, name="last-spans", daemon=True)
         thread.start()
         thread.join(CLOSE_SECONDS)
+
+
+class Execution:
+    """The span of the batch that a request is in; a BatchTiming of the engine."""
+
+    def __init__(self, tracing: Tracing, attributes: dict[str, str] | None) -> None:
+        """Without attributes there is no span: the request's trace is not recorded, which workers are told."""
+        from opentelemetry.context import get_current
+
+        self.recorded = attributes is not None
+        self._tracing = tracing
+        self._attributes = attributes
+        self._request = get_current()
+        self._span: Span | None = None
+        self.started = 0
+        """When it began, in nanoseconds since 1970; 0 for not yet."""
+
+    def begin(self, now: int, requests: int) -> Carrier:
+        """The batch runs."""
+        from opentelemetry import propagate, trace
+
+        context, self.started = self._request, now
+        if self._attributes is not None:
+            attributes: dict[str, str | int] = {**self._attributes, "haizen.batch.requests": requests}
+            self._span = self._tracing.tracer.start_span("execute", context, start_time=now, attributes=attributes)
+            context = trace.set_span_in_context(self._span, context)
+        carrier: Carrier = {}
+        propagate.inject(carrier, context)
+        return carrier
+
+    def end(self, now: int) -> None:
+        """It has run."""
+        if self._span is not None:
+            self._span.end(now)

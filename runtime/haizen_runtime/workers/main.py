@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from haizen_runtime.workers.failures import NOT_IMPLEMENTED, described, sendable
 from haizen_runtime.workers.lifeline import die_with_parent
 from haizen_runtime.workers.served import ServedModel, serve_code
 from haizen_runtime.workers.tensors import bytes_of, pack, unpack
+
+if TYPE_CHECKING:
+    from haizen_runtime.workers.traces import Traces
 
 log = logging.getLogger("haizen_runtime.workers")
 
@@ -49,16 +52,18 @@ def main(arguments: list[str]) -> int:
     order = first[0]
     configure(str(order["log_level"]), str(order["log_format"]), {"model": order["name"], "worker": os.getpid()})
     print_to_log()
-    return asyncio.run(Worker(sock, Path(order["path"]), order["name"]).run())
+    return asyncio.run(Worker(sock, Path(order["path"]), order["name"], order["traced"]).run())
 
 
 class Worker:
     """The model on the event loop of the main thread, the socket on a thread of its own."""
 
-    def __init__(self, sock: socket.socket, path: Path, name: str) -> None:
+    def __init__(self, sock: socket.socket, path: Path, name: str, traced: bool) -> None:
         self._sock = sock
         self._path = path
         self._name = name
+        self._traced = traced
+        self._traces: Traces | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._emissions: dict[int, Emission] = {}
         self._stopping = asyncio.Event()
@@ -69,6 +74,10 @@ class Worker:
         try:
             served = serve_code(self._path, self._name)
             await served.load()
+            if self._traced:
+                from haizen_runtime.workers.traces import Traces
+
+                self._traces = Traces()
             self._tell({"op": "loaded", **served.described()})
         except StartError as error:
             log.error("the model cannot be loaded", exc_info=error.__cause__ or error)
@@ -79,6 +88,8 @@ class Worker:
         if self._tasks:
             await asyncio.wait(self._tasks)
         await served.stop()
+        if self._traces is not None:
+            self._traces.close()
         return 0
 
     def _read(self, loop: asyncio.AbstractEventLoop, served: ServedModel) -> None:
@@ -106,12 +117,14 @@ class Worker:
                 emission.cancel()
         elif op == "stream":
             self._emissions[number] = emission = Emission()
-            self._start(number, self._emit(served, emission, message, descriptor))
+            self._start(message, self._emit(served, emission, message, descriptor))
         else:
-            self._start(number, self._answer(served.explain if op == "explain" else served.infer, message, descriptor))
+            self._start(message, self._answer(served.explain if op == "explain" else served.infer, message, descriptor))
 
-    def _start(self, number: int, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(self._told(number, work))
+    def _start(self, message: dict[str, Any], work: Coroutine[Any, Any, None]) -> None:
+        if self._traces is not None and "trace" in message:
+            work = self._traces.continued(message["trace"], work)
+        task = asyncio.ensure_future(self._told(message["id"], work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

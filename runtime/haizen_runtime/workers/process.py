@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from haizen_runtime.engine.timing import CARRIER, installed_tracer
 from haizen_runtime.observing.logs import configured_format
 from haizen_runtime.protocol.errors import InvalidInput
 from haizen_runtime.protocol.messages import Scalar
@@ -61,7 +62,7 @@ class WorkerProcess:
         self._gone = False
         with contextlib.suppress(OSError):  # it is gone already: `read` will tell
             send(self._sock, {"op": "load", "path": path, "name": name, "log_level": log_level,
-                              "log_format": configured_format()})  # fmt: skip
+                              "log_format": configured_format(), "traced": installed_tracer() is not None})  # fmt: skip
 
     def read(self) -> tuple[dict[str, Any], int | None] | None:
         """The next message, with its descriptor; None once the process has ended or speaks nonsense."""
@@ -112,6 +113,8 @@ class WorkerProcess:
         more: dict[str, Any],
     ) -> Future[dict[str, Array]] | StreamCall:
         tensors, segment = pack(inputs)
+        if (carrier := CARRIER.get()) is not None:
+            more["trace"] = carrier
         with self._lock:
             if self._gone:
                 if segment is not None:

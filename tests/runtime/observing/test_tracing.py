@@ -2,105 +2,25 @@
 
 from __future__ import annotations
 
-import gzip
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import grpc
 import httpx
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from haizen_runtime.observing.tracing import is_wanted
+from tests.runtime.collector import AT_ONCE, Collector
 from tests.runtime.conftest import RuntimeProcess, wait_for
 from tests.runtime.doors.grpc.conftest import PB, Client, target_of
 
 BODY = {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP64", "data": [5.1, 3.5, 1.4, 0.2]}]}
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED, NOT_SAMPLED = f"00-{TRACE}-{PARENT}-01", f"00-{TRACE[::-1]}-{PARENT}-00"
-AT_ONCE = {"OTEL_BSP_SCHEDULE_DELAY": "50"}
-"""Milliseconds until spans leave; the SDK's own 5 s would only make the tests slow."""
-
-
-class Collector(ThreadingHTTPServer):
-    """An OTLP/HTTP receiver. `behave` says what becomes of a request: an HTTP status, or None for no answer at all."""
-
-    daemon_threads = True
-
-    def __init__(self, behave: Callable[[], int | None]) -> None:
-        self.behave = behave
-        self.spans: list[dict[str, Any]] = []
-        self.resources: list[dict[str, Any]] = []
-        self.requests = 0
-        self.released = threading.Event()
-        super().__init__(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def named(self, start: str) -> list[dict[str, Any]]:
-        return [span for span in self.spans if span["name"].startswith(start)]
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Collector
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        self.server.requests += 1
-        status = self.server.behave()
-        if status is None:
-            self.server.released.wait()
-            return
-        if status == 200 and self.path == "/v1/traces":
-            encoded = self.headers.get("content-encoding") == "gzip"
-            self._take(ExportTraceServiceRequest.FromString(gzip.decompress(body) if encoded else body))
-        self.send_response(status)
-        self.send_header("content-length", "0")
-        self.end_headers()
-
-    def _take(self, message: Any) -> None:
-        for each in message.resource_spans:
-            self.server.resources.append(attributes(each.resource))
-            for scope in each.scope_spans:
-                self.server.spans += [
-                    {
-                        "name": span.name, "kind": span.kind, "trace": span.trace_id.hex(), "id": span.span_id.hex(),
-                        "parent": span.parent_span_id.hex(), "start": span.start_time_unix_nano,
-                        "end": span.end_time_unix_nano, "status": span.status.code, **attributes(span),
-                    }
-                    for span in scope.spans
-                ]  # fmt: skip
-
-    def log_message(self, *arguments: object) -> None:
-        """Nothing."""
-
-
-def attributes(message: Any) -> dict[str, Any]:
-    return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in message.attributes}
-
-
-@pytest.fixture
-def collect() -> Iterator[Callable[..., Collector]]:
-    started: list[Collector] = []
-
-    def start(behave: Callable[[], int | None] = lambda: 200) -> Collector:
-        started.append(Collector(behave))
-        return started[-1]
-
-    yield start
-    for collector in started:
-        collector.released.set()
-        collector.shutdown()
-        collector.server_close()
 
 
 @pytest.fixture
@@ -194,6 +114,142 @@ def test_explanations_and_streams_have_the_same_spans(
     parents = {span["id"] for span in collector.named("POST")}
     assert [span["haizen.batch.requests"] for span in collector.named("execute")] == [1, 1]
     assert {span["parent"] for span in (*collector.named("queue"), *collector.named("execute"))} == parents
+
+
+def test_a_request_that_waits_for_its_model_has_a_span_of_that(
+    collect: Callable[..., Collector], start_runtime: Callable[..., RuntimeProcess], tmp_path: Path
+) -> None:
+    import numpy as np
+
+    hold, code = tmp_path / "hold", tmp_path / "model/model.py"
+    hold.touch()
+    code.parent.mkdir()
+    code.write_text(
+        f"import time\nfrom pathlib import Path\nwhile Path({str(hold)!r}).exists(): time.sleep(0.05)\n"
+        "class Code:\n  def predict(self, inputs): return [1]\n"
+    )
+    collector = collect()
+    runtime = start_runtime("--model_name=iris", f"--model_dir={code.parent}", "--allow_code",
+                            OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, **AT_ONCE)  # fmt: skip
+    client = Client(target_of(runtime))
+    with ThreadPoolExecutor(2) as pool:
+        over_http = pool.submit(infer, runtime, traceparent=SAMPLED)
+        array = np.array([[5.1, 3.5, 1.4, 0.2]])
+        over_grpc = pool.submit(client.infer, "iris", "FP64", array, metadata=[("traceparent", SAMPLED)])
+        held = 'haizen_requests_held{model_name="iris",model_version="1"} 2'
+        wait_for(lambda: held in httpx.get(f"{runtime.url}/metrics", timeout=60).text, runtime.describe)
+        hold.unlink()
+        assert over_http.result().status_code == 200
+        assert over_grpc.result().model_name == "iris"
+    client.channel.close()
+    wait_for(lambda: len(collector.spans) >= 8, runtime.describe)
+    requests = {span["id"]: span for span in (*collector.named("POST"), *collector.named("inference."))}
+    queues = {span["parent"]: span for span in collector.named("queue")}
+    waits = collector.named("load_wait")
+    assert {wait["parent"] for wait in waits} == set(requests) == set(queues)
+    for wait in waits:
+        request, queue = requests[wait["parent"]], queues[wait["parent"]]
+        assert request["start"] <= wait["start"] < wait["end"] <= queue["start"]
+        assert wait["haizen.model.name"] == "iris"
+
+
+CODE_WITH_SPANS = """
+import asyncio
+from opentelemetry import trace
+{setup}
+tracer = trace.get_tracer("mine")
+
+class Code:
+    {predict}
+        with tracer.start_as_current_span("outer"):
+            {inside}
+            with tracer.start_as_current_span("inner", attributes=dict(x=float(inputs["x"].ravel()[0]))):
+                {answer}
+    def explain(self, inputs):
+        with tracer.start_as_current_span("outer"), tracer.start_as_current_span("inner"):
+            return [1]
+    def get_input_types(self):
+        return [dict(name="x", datatype="FP64", shape=[-1, 1])]
+"""
+ANSWERS = 'return {"y": [1]}'
+OWN_PROVIDER = """
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter()))
+trace.set_tracer_provider(provider)
+"""
+ORDINARY = {"setup": "", "predict": "def predict(self, inputs):", "inside": "pass", "answer": ANSWERS}
+COROUTINE = {**ORDINARY, "predict": "async def predict(self, inputs):", "inside": "await asyncio.sleep(0.1)"}
+STREAM = {**COROUTINE, "answer": "yield [1]"}
+V1_ROWS, V2_ROW = {"instances": [[1]]}, {"inputs": [{"name": "x", "shape": [1, 1], "datatype": "FP64", "data": [1]}]}
+
+
+@pytest.mark.parametrize(
+    ("code", "path", "body"),
+    [
+        pytest.param(ORDINARY, "/v2/models/iris/infer", V2_ROW, id="ordinary"),
+        pytest.param({**ORDINARY, "setup": OWN_PROVIDER}, "/v2/models/iris/infer", V2_ROW, id="own-provider"),
+        pytest.param(COROUTINE, "/v2/models/iris/infer", V2_ROW, id="coroutine"),
+        pytest.param(ORDINARY, "/v1/models/iris:explain", V1_ROWS, id="explain"),
+        pytest.param(STREAM, "/v2/models/iris/generate_stream", {"x": [[1]]}, id="stream"),
+    ],
+)
+def test_spans_of_model_code_are_part_of_their_request(
+    collect: Callable[..., Collector],
+    start_traced: Callable[..., RuntimeProcess],
+    tmp_path: Path,
+    code: dict[str, str],
+    path: str,
+    body: Any,
+) -> None:
+    """Also of requests that run at the same time; one that is not sampled has none in the worker either."""
+    (tmp_path / "model.py").write_text(CODE_WITH_SPANS.format(**code))
+    collector = collect()
+    runtime = start_traced(collector.url, f"--model_dir={tmp_path}")
+    traces = [f"{number:032x}" for number in range(1, 5)]
+
+    def send(trace: str, flags: str = "01") -> bool:
+        headers = {"traceparent": f"00-{trace}-{PARENT}-{flags}"}
+        answer = httpx.post(runtime.url + path, json=body, headers=headers, timeout=60)
+        return answer.status_code == 200 and "error" not in answer.text
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(send, traces))
+    assert send("f" * 32, "00")
+    wait_for(lambda: len(collector.spans) >= 4 * 5, runtime.describe)
+    for trace in traces:
+        spans = {span["name"]: span for span in collector.spans if span["trace"] == trace}
+        assert sorted(spans)[1:] == ["execute", "inner", "outer", "queue"]
+        assert (spans["inner"]["parent"], spans["outer"]["parent"]) == (spans["outer"]["id"], spans["execute"]["id"])
+        assert spans["execute"]["start"] <= spans["inner"]["start"] <= spans["inner"]["end"] <= spans["execute"]["end"]
+    assert len(collector.spans) == 4 * 5
+    assert "Traceback" not in runtime.log
+
+
+def test_of_requests_that_share_a_batch_the_first_has_the_spans_of_the_code(
+    collect: Callable[..., Collector], start_traced: Callable[..., RuntimeProcess], tmp_path: Path
+) -> None:
+    code = CODE_WITH_SPANS.format(**{**ORDINARY, "answer": "return dict(y=inputs['x'])"})
+    (tmp_path / "model.py").write_text(code + "\n    max_batch_size = 8\n")
+    collector = collect()
+    runtime = start_traced(
+        collector.url,
+        f"--model_dir={tmp_path}",
+        "--batching=fixed",
+        "--max_batch_delay_seconds=60",
+        "--max_batch_rows=2",
+    )  # fmt: skip
+    headers = [{"traceparent": f"00-{number:032x}-{PARENT}-01"} for number in (1, 2)]
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda each: infer(runtime, V2_ROW, **each).status_code, headers))
+    assert answers == [200, 200]
+    wait_for(lambda: len(collector.spans) >= 8, runtime.describe)
+    executes = {span["id"]: span for span in collector.named("execute")}
+    assert [span["haizen.batch.requests"] for span in executes.values()] == [2, 2]
+    (outer,) = collector.named("outer")
+    assert outer["trace"] == executes[outer["parent"]]["trace"]
 
 
 def test_the_caller_decides_what_is_sampled(

@@ -261,3 +261,34 @@ def test_the_download_happens_once(
         wait_for(lambda: ended in runtime.log and runtime.log.count("is ready (version") == 3, runtime.describe)
         runtime.wait_ready()
         assert asked == ["/model.joblib"]
+
+
+def test_what_is_accepted_during_the_drain_is_answered(start_who: Callable[..., RuntimeProcess]) -> None:
+    """Requests that take longer than the quiet time are with one process, new connections come all the time."""
+    slow = "import time\nclass Slow:\n  def predict(self, inputs):\n    time.sleep(float(inputs['x'].ravel()[0]))\n"
+    runtime = start_who("--drain_quiet_seconds=0.3", "--workers=2", code=slow + "    return [1]\n")
+    runtime.wait_ready()
+    signalled = threading.Event()
+
+    def send(seconds: float) -> int:
+        body = {"inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [seconds]}]}
+        return httpx.post(runtime.url + INFER, json=body, timeout=60).status_code  # a connection each
+
+    def client(_: int) -> list[int]:
+        statuses, left = [], 15
+        while left:
+            left -= signalled.is_set()
+            statuses.append(send(0.02))
+        return statuses
+
+    with ThreadPoolExecutor(6) as pool:
+        long = [pool.submit(send, 3.0)]
+        short = [pool.submit(client, number) for number in range(4)]
+        wait_for(lambda: "haizen_requests_in_flight" in httpx.get(f"{runtime.url}/metrics", timeout=60).text)
+        runtime.terminate()
+        wait_for(lambda: httpx.get(runtime.url + "/v2/health/ready").status_code == 503, runtime.describe)
+        signalled.set()
+        assert {status for each in short for status in each.result()} == {200}
+        assert [each.result() for each in long] == [200]
+    assert runtime.wait_exit() == 0, runtime.log
+    assert "Traceback" not in runtime.log
