@@ -100,7 +100,8 @@ class Server(uvicorn.server.Server):
         end = asked + self.settings.drain_timeout_seconds
         while (now := time.monotonic()) < end:
             waited = now - max(asked, self.app.last_request)
-            if waited >= quiet_seconds and self.app.in_flight == 0:
+            siblings = self.app.siblings
+            if waited >= quiet_seconds and self.app.in_flight == 0 and not (siblings and siblings.busy):
                 break
             await asyncio.sleep(min(0.05, max(end - now, 0.001)))
         self.app.plane.waiting.close()

@@ -51,10 +51,12 @@ class Seat:
             control.sendall(LENGTH.pack(len(body)) + body)
         self.load = Load()
         self.last_request = 0.0
+        self.busy = False
+        """Whether it is draining and still answers requests."""
         self.heard = False
         """Whether it has said anything yet."""
-        self.told: tuple[bool, float] | None = None
-        """What it knows of all processes together: whether they are ready, and when the last request came."""
+        self.told: tuple[bool, float, bool] | None = None
+        """What it knows of all together: whether they are ready, when the last request came, and if others are busy."""
         self.can_answer = False
         self.was_ready = False
         self.owed: dict[str, str] = {}

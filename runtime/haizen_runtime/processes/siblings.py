@@ -25,6 +25,8 @@ class Siblings:
     def __init__(self, control: socket.socket, connections: socket.socket) -> None:
         self._connections = connections
         self._peer = Peer(control, {"state": self._state, "apply": self._apply, "snapshot": self._snapshot})
+        self.busy = False
+        """Whether another process still answers requests, during the drain: all accept until none does."""
         self._received = 0
         self._adopting: set[asyncio.Task[object]] = set()
         self._background: list[asyncio.Task[None]] = []
@@ -103,6 +105,7 @@ class Siblings:
                 "received": self._received,
                 "ready": self._app.plane.ready_here,
                 "last": self._app.last_request,
+                "busy": self._app.plane.draining and self._app.in_flight > 0,
             }
             if now != told:
                 told = now
@@ -111,6 +114,7 @@ class Siblings:
 
     async def _state(self, message: Message) -> None:
         self._app.plane.siblings_ready = message["ready"]
+        self.busy = message["busy"]
         # The drain ends when no process had a request for a while; their clocks are one.
         self._app.last_request = max(self._app.last_request, message["last"])
 

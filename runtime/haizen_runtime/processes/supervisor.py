@@ -178,7 +178,8 @@ class Supervisor:
     async def _state(self, seat: Seat, message: Message) -> None:
         load = seat.load
         load.opened, load.received = message["open"], message["received"]
-        seat.can_answer, seat.last_request, seat.heard = message["ready"], message["last"], True
+        seat.can_answer, seat.last_request, seat.busy = message["ready"], message["last"], message["busy"]
+        seat.heard = True
         if seat.can_answer and not seat.was_ready:
             seat.was_ready = True
             await self._catch_up(seat)
@@ -198,7 +199,7 @@ class Supervisor:
                 del seat.owed[name]
 
     def _tell_state(self) -> None:
-        """Tell all whether they are ready together, and during the drain when the last request came to any."""
+        """Tell all whether they are ready together; during the drain also when a request came last, and who is busy."""
         live = self._live()
         ready = [seat.load.ready for seat in live]
         if len(live) == len(self._seats) and all(ready):
@@ -207,9 +208,10 @@ class Supervisor:
         together = self._all_were_ready and any(ready)
         last = max((seat.last_request for seat in live), default=0.0) if self._ends() else 0.0
         for seat in live:
-            if seat.heard and seat.told != (together, last):
-                seat.told = (together, last)
-                seat.peer.tell("state", ready=together, last=last)
+            told = (together, last, any(other.busy for other in live if other is not seat))
+            if seat.heard and seat.told != told:
+                seat.told = told
+                seat.peer.tell("state", ready=together, last=last, busy=told[2])
 
     def _on_signal(self, number: signal.Signals) -> None:
         self._signals += 1

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import textwrap
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -263,32 +265,40 @@ def test_the_download_happens_once(
         assert asked == ["/model.joblib"]
 
 
-def test_what_is_accepted_during_the_drain_is_answered(start_who: Callable[..., RuntimeProcess]) -> None:
-    """Requests that take longer than the quiet time are with one process, new connections come all the time."""
-    slow = "import time\nclass Slow:\n  def predict(self, inputs):\n    time.sleep(float(inputs['x'].ravel()[0]))\n"
-    runtime = start_who("--drain_quiet_seconds=0.3", "--workers=2", code=slow + "    return [1]\n")
-    runtime.wait_ready()
-    signalled = threading.Event()
+def test_what_is_accepted_during_the_drain_is_answered(
+    tmp_path: Path, start_who: Callable[..., RuntimeProcess]
+) -> None:
+    """One request takes longer than the quiet time; until it is answered every process takes new connections."""
+    hold = tmp_path / "hold"
+    code = f"""
+        import os, time
 
-    def send(seconds: float) -> int:
-        body = {"inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [seconds]}]}
+        class Slow:
+            def predict(self, inputs):
+                while inputs["x"][0] and os.path.exists({str(hold)!r}):
+                    time.sleep(0.02)
+                return [1]
+    """
+    runtime = start_who("--drain_quiet_seconds=0.1", "--workers=2", code=textwrap.dedent(code))
+    runtime.wait_ready()
+    pids = children(runtime)
+    hold.touch()
+
+    def send(wait: bool = False) -> int:
+        body = {"inputs": [{"name": "x", "shape": [1], "datatype": "BOOL", "data": [wait]}]}
         return httpx.post(runtime.url + INFER, json=body, timeout=60).status_code  # a connection each
 
-    def client(_: int) -> list[int]:
-        statuses, left = [], 15
-        while left:
-            left -= signalled.is_set()
-            statuses.append(send(0.02))
-        return statuses
-
-    with ThreadPoolExecutor(6) as pool:
-        long = [pool.submit(send, 3.0)]
-        short = [pool.submit(client, number) for number in range(4)]
-        wait_for(lambda: "haizen_requests_in_flight" in httpx.get(f"{runtime.url}/metrics", timeout=60).text)
+    held = 'haizen_requests_in_flight{model_name="iris",model_version="1"}'
+    with ThreadPoolExecutor(5) as pool:
+        long = pool.submit(send, True)
+        wait_for(lambda: metric(httpx.get(runtime.url + "/metrics", timeout=60).text, held) == 1, runtime.describe)
         runtime.terminate()
         wait_for(lambda: httpx.get(runtime.url + "/v2/health/ready").status_code == 503, runtime.describe)
-        signalled.set()
-        assert {status for each in short for status in each.result()} == {200}
-        assert [each.result() for each in long] == [200]
+        for _ in range(4):
+            time.sleep(0.5)  # clients that ask more rarely than the quiet time
+            assert {each.result() for each in [pool.submit(send) for _ in range(4)]} == {200}
+        assert children(runtime) == pids
+        hold.unlink()
+        assert long.result() == 200
     assert runtime.wait_exit() == 0, runtime.log
     assert "Traceback" not in runtime.log
