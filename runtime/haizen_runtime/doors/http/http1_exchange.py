@@ -104,13 +104,12 @@ class Http1Exchange(Incoming):
         conn = connection.conn
         if not self.response_started:
             self._send_head()
-        if body and self._left:
-            if self._left > 0:
+        if body and self._left != _NO_BODY:
+            if self._left != _UNTOLD:
                 self._left -= len(body)
                 if self._left < 0:
                     raise RuntimeError("The answer is longer than its content-length.")
-            if self._left != _NO_BODY:
-                conn.send_data(body)
+            conn.send_data(body)
         if more:
             connection.transport.write(conn.data_to_send())
             return
