@@ -53,7 +53,7 @@ test: .venv/.dev ## unit, contract and integration tests against a real kube-api
 
 test-clients: .venv/.dev .venv-clients/.done ## the PyPI clients kserve and tritonclient, unchanged, against a real process
 	@# One process each: both bring classes of the same protobuf messages.
-	.venv-clients/bin/pytest -c tests/clients/pyproject.toml --confcutdir tests/clients $(ARGS) tests/clients/test_kserve_clients.py
+	.venv-clients/bin/pytest -c tests/clients/pyproject.toml --confcutdir tests/clients $(ARGS) tests/clients/test_kserve_clients.py tests/clients/test_kserve_models.py
 	.venv-clients/bin/pytest -c tests/clients/pyproject.toml --confcutdir tests/clients $(ARGS) tests/clients/test_triton_clients.py
 
 test-frameworks: .venv-frameworks/.installed ## tests of the formats whose libraries are gigabytes, in .venv-frameworks

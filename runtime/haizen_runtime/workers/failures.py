@@ -22,6 +22,8 @@ KSERVE_STATUS: Final = {
     "InferenceError": 500,
     "ModelNotReady": 503,
     "ServerNotReady": 503,
+    "ServerNotLive": 503,
+    "UnsupportedProtocol": 501,
 }
 """KServe's rule: its exceptions (kserve.errors) and the status that its REST server answers with; 501 is
 NotImplementedError's."""

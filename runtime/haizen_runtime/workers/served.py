@@ -135,12 +135,12 @@ class KServeModel(ServedModel):
         """A v1 body goes in as its dictionary, tensors as an InferRequest."""
         answer = await self._called(inputs)
         if JSON_BODY in inputs:
-            return as_body(answer.to_rest() if hasattr(answer, "to_rest") else answer)
+            return as_body(_plain(answer))
         return wanted(_outputs(answer), outputs)
 
     async def explain(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None) -> dict[str, Array]:
         """Raises NotImplementedError, as kserve.Model does, for a class without explain."""
-        return explanation_body(await self._called(inputs, **_explain_verb()))
+        return explanation_body(_plain(await self._called(inputs, **_explain_verb())))
 
     async def stream(
         self, inputs: Mapping[str, Array], outputs: Sequence[str] | None, parameters: Mapping[str, Scalar]
@@ -236,6 +236,12 @@ def _explain_verb() -> dict[str, Any]:
     if hasattr(module, "InferenceVerb"):
         return {"verb": module.InferenceVerb.EXPLAIN}
     return {"model_type": module.ModelType.EXPLAINER}
+
+
+def _plain(answer: Any) -> Any:
+    """What JSON can hold of an InferResponse: its dictionary, which comes in a pair since 0.14; else the very same."""
+    body = answer.to_rest() if hasattr(answer, "to_rest") else answer
+    return body[0] if isinstance(body, tuple) and body is not answer else body
 
 
 def _outputs(answer: Any) -> dict[str, Array]:

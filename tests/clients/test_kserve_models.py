@@ -1,0 +1,116 @@
+"""A subclass of kserve.Model is answered by haizen as by KServe's own server: status, body, and errors."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import kserve
+import pytest
+
+from tests.clients.conftest import PYTHON
+from tests.runtime.conftest import SERVE, RuntimeProcess, wait_for
+
+CODE = Path(__file__).with_name("kserve_model") / "model.py"
+ANSWERS = [
+    "dictionary", "more-in-it", "without-predictions", "arrays", "nan", "preprocessed", "floats", "integers", "texts",
+]  # fmt: skip
+ERRORS = [
+    "invalid", "inference", "not-found", "not-ready", "server-not-ready", "server-not-live", "protocol",
+    "not-implemented",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Servers:
+    """The same model behind two servers."""
+
+    own: str
+    haizen: str
+
+    def both(self, path: str, body: Any) -> tuple[httpx.Response, httpx.Response]:
+        """KServe's answer and haizen's."""
+        own, haizen = (httpx.post(url + path, json=body, timeout=60) for url in (self.own, self.haizen))
+        return own, haizen
+
+
+@pytest.fixture(scope="module", params=["", "1"], ids=["ordinary", "coroutines"])
+def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
+    environment = {"KSERVE_PACKAGES": str(Path(kserve.__file__).parents[1]), "COROUTINES": request.param}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    own = RuntimeProcess([str(CODE), str(port)], environment)
+    haizen = RuntimeProcess(
+        [*SERVE, "--model_name=iris", f"--model_dir={CODE.parent}", "--allow_code"], environment, PYTHON
+    )
+    url = f"http://127.0.0.1:{port}"
+
+    def own_is_ready() -> bool:
+        assert own.process.poll() is None, own.describe()
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.get(f"{url}/v2/models/iris/ready").status_code == 200
+        return False
+
+    try:
+        wait_for(own_is_ready, own.describe)
+        haizen.wait_ready()
+        yield Servers(url, haizen.url)
+    finally:
+        own.stop()
+        haizen.stop()
+
+
+def v1(word: str) -> dict[str, Any]:
+    return {"instances": [word], "extra": 1}
+
+
+def v2(word: str) -> dict[str, Any]:
+    return {"id": "7", "inputs": [{"name": "x", "shape": [1], "datatype": "BYTES", "data": [word]}]}
+
+
+@pytest.mark.parametrize(
+    ("verb", "word"), [*(("predict", word) for word in (*ANSWERS, "list")), *(("explain", word) for word in ANSWERS)]
+)
+def test_v1_answers(servers: Servers, verb: str, word: str) -> None:
+    own, haizen = servers.both(f"/v1/models/iris:{verb}", v1(word))
+    assert (own.status_code, own.json()) == (haizen.status_code, haizen.json())
+    assert own.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/models/iris:predict", "/v1/models/iris:explain", "/v2/models/iris/infer"])
+@pytest.mark.parametrize("word", ERRORS)
+def test_errors(servers: Servers, path: str, word: str) -> None:
+    own, haizen = servers.both(path, v2(word) if "v2" in path else v1(word))
+    assert own.status_code >= 400
+    assert (own.status_code, own.json()) == (haizen.status_code, haizen.json())
+
+
+@pytest.mark.parametrize("word", ["floats", "integers", "texts"])
+def test_v2_answers(servers: Servers, word: str) -> None:
+    """The outputs are the same; the id is the request's, as the protocol wants it, and there is a version."""
+    own, haizen = servers.both("/v2/models/iris/infer", v2(word))
+    assert own.status_code == haizen.status_code == 200
+    assert haizen.json()["id"] == "7"
+    outputs = [{name: value for name, value in each.items() if value is not None} for each in own.json()["outputs"]]
+    assert outputs == haizen.json()["outputs"]
+
+
+@pytest.mark.parametrize(
+    ("word", "status", "says"),
+    [
+        pytest.param("http", 418, "short and stout", id="HTTPException"),
+        pytest.param("value", 500, "bad value", id="any-other"),
+    ],
+)
+def test_errors_that_are_told_in_other_words(servers: Servers, word: str, status: int, says: str) -> None:
+    """The body is always `error`, and what the code did not mean for clients is introduced."""
+    own, haizen = servers.both("/v1/models/iris:predict", v1(word))
+    assert own.status_code == haizen.status_code == status
+    assert says in own.text
+    assert says in haizen.json()["error"]
