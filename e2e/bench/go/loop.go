@@ -123,20 +123,28 @@ func (l *loop) wrong(err error) {
 	}
 }
 
-// summarize adds up the loops' own rates: a slow server's last calls end long after the time is up.
+// summarize takes the calls of all loops over the time that a loop took on average: a slow server's last calls end long
+// after the time is up. The loops' own rates must not be added up, for one that got a single quick answer would count as
+// thousands a second.
 func summarize(loops []*loop) Figures {
 	figures := Figures{Samples: []string{}}
 	var latencies []time.Duration
+	var counting int
+	var counted time.Duration
 	for _, l := range loops {
 		figures.Requests += int64(len(l.latencies))
 		figures.Errors += l.errors
 		if l.counted > 0 {
-			figures.Rate += float64(len(l.latencies)) / l.counted.Seconds()
+			counting++
+			counted += l.counted
 		}
 		latencies = append(latencies, l.latencies...)
 		if len(figures.Samples) < mostSamples {
 			figures.Samples = append(figures.Samples, l.samples...)
 		}
+	}
+	if counting > 0 {
+		figures.Rate = float64(len(latencies)) * float64(counting) / counted.Seconds()
 	}
 	sort.Slice(latencies, func(a, b int) bool { return latencies[a] < latencies[b] })
 	figures.P50, figures.P99 = percentile(latencies, 0.50), percentile(latencies, 0.99)

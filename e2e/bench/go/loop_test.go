@@ -22,3 +22,11 @@ func TestPercentilesAreNearestRanks(t *testing.T) {
 		}
 	}
 }
+
+func TestALoopWithOneQuickAnswerIsNoRate(t *testing.T) {
+	steady := &loop{latencies: make([]time.Duration, 10), counted: time.Second}
+	lucky := &loop{latencies: make([]time.Duration, 1), counted: time.Millisecond}
+	if rate := summarize([]*loop{steady, steady, lucky}).Rate; rate < 21 || rate > 40 {
+		t.Errorf("21 calls in about a second are %.0f a second", rate)
+	}
+}
