@@ -36,7 +36,7 @@ def operations(url: str) -> dict[str, Any]:
     return {
         path: {**operation["post"]["requestBody"]["content"]["application/json"], **schemas}
         for path, operation in document["paths"].items()
-        if "{" not in path and path.startswith(("/v1/models/", "/v2/models/"))
+        if "{" not in path and "post" in operation and path.startswith(("/v1/models/", "/v2/models/"))
     }
 
 
