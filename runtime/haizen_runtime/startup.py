@@ -52,7 +52,8 @@ class ModelLoader:
 
     def model(self) -> Model:
         """The model, not loaded yet."""
-        from haizen_runtime.engine.model import Model, SchedulingSettings
+        from haizen_runtime.engine.model import Model
+        from haizen_runtime.engine.scheduling_settings import SchedulingSettings
         from haizen_runtime.scheduling.queue_policy import QueuePolicy
 
         settings = self._settings

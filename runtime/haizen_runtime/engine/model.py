@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from haizen_runtime.engine.cpus import usable_cpus
 from haizen_runtime.engine.keys import batch_key
 from haizen_runtime.engine.metrics import ModelMetrics
+from haizen_runtime.engine.scheduling_settings import SchedulingSettings
 from haizen_runtime.engine.validation import validate
 from haizen_runtime.protocol.errors import (
     DecoupledModel,
@@ -20,7 +21,7 @@ from haizen_runtime.protocol.errors import (
     ModelNotReady,
     StartError,
 )
-from haizen_runtime.scheduling.queue_policy import NO_RULES, QueuePolicy
+from haizen_runtime.scheduling.queue_policy import NO_RULES
 
 if TYPE_CHECKING:
     from haizen_runtime.engine.backend import Arrays, Backend
@@ -44,24 +45,6 @@ class State(Enum):
     READY = "READY"
     UNLOADING = "UNLOADING"
     FAILED = "FAILED"
-
-
-@dataclass(frozen=True, slots=True)
-class SchedulingSettings:
-    """How one model's requests are scheduled."""
-
-    max_batch_rows: int = 128
-    """The most rows in one batch; 1 turns batching off."""
-    max_batch_delay_seconds: float = 0.0
-    """How long a request may wait for company."""
-    queue_limit: int = 2048
-    """The most requests that may wait."""
-    instances: int = 0
-    """Batches that may run at once on threads; 0 means one per CPU for libraries that allow it."""
-    place: str = "auto"
-    """Where batches run: auto, loop or thread."""
-    queue: QueuePolicy = NO_RULES
-    """How long a request may wait and who goes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,7 +343,7 @@ class Model:
     def _submit(
         self, scheduler: BatchScheduler[Any, Any], backend: Backend, request: InferenceRequest
     ) -> asyncio.Future[InferenceResponse]:
-        validate(request, None if backend.takes_anything else backend.metadata, backend.batchable)
+        self._validate(request, backend)
         rows = request.inputs[0].shape[0] if backend.batchable else 1
         key, priority, start_by = batch_key(request), request.priority, None
         if self._has_queue_policy or request.queue_timeout is not None:

@@ -10,7 +10,7 @@ from haizen_runtime.protocol.errors import ModelLoadFailed, StartError
 
 if TYPE_CHECKING:
     from haizen_runtime.engine.backend import Backend
-    from haizen_runtime.engine.model import SchedulingSettings
+    from haizen_runtime.engine.scheduling_settings import SchedulingSettings
 
 REPEATS: Final = 5
 """Timed runs of each size, at least; the fastest counts, since only noise makes one slower."""

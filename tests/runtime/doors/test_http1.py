@@ -162,6 +162,23 @@ def test_an_idle_connection_ends(impatient: Any, answered: int) -> None:
         assert ended(connection)
 
 
+def test_a_connection_rests_once_a_left_over_body_has_come(impatient: Any) -> None:
+    with connect(impatient.url) as connection:
+        connection.sendall(request("POST", "/nowhere", "content-length: 100000") + b"x" * 10)
+        assert read_answer(connection)[0] == 404
+        connection.sendall(b"x" * 50_000)
+        connection.sendall(b"x" * 49_990)
+        assert ended(connection)  # and is not told that the head of a request is late
+
+
+@pytest.mark.parametrize("protocol", ["websocket", "h2c"])
+def test_a_client_that_offers_another_protocol_is_answered_in_this_one(iris_runtime: Any, protocol: str) -> None:
+    with connect(iris_runtime.url) as connection:
+        for _ in range(2):
+            connection.sendall(request("POST", INFER, "connection: upgrade", f"upgrade: {protocol}", body=BODY))
+            assert read_answer(connection)[0] == 200
+
+
 def test_a_connection_that_is_used_stays(impatient: Any) -> None:
     with connect(impatient.url) as connection:
         connection.settimeout(0.3)

@@ -12,7 +12,8 @@ import pytest
 
 from haizen_runtime.engine.backend import Backend
 from haizen_runtime.engine.dataplane import DataPlane
-from haizen_runtime.engine.model import Model, ModelFiles, SchedulingSettings
+from haizen_runtime.engine.model import Model, ModelFiles
+from haizen_runtime.engine.scheduling_settings import SchedulingSettings
 from haizen_runtime.protocol.errors import (
     ModelLoadFailed,
     ModelNotFound,

@@ -16,8 +16,9 @@ from haizen_runtime.engine.batches import run_batch
 from haizen_runtime.engine.cpus import usable_cpus
 from haizen_runtime.engine.keys import batch_key
 from haizen_runtime.engine.metrics import Histogram
-from haizen_runtime.engine.model import Model, SchedulingSettings, State
+from haizen_runtime.engine.model import Model, State
 from haizen_runtime.engine.registry import ModelRegistry
+from haizen_runtime.engine.scheduling_settings import SchedulingSettings
 from haizen_runtime.engine.validation import validate
 from haizen_runtime.engine.warmup import predicted_rows, warm_up
 from haizen_runtime.protocol.errors import (

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from haizen_runtime.engine.backend import Backend
-from haizen_runtime.engine.model import Model, SchedulingSettings
+from haizen_runtime.engine.model import Model
+from haizen_runtime.engine.scheduling_settings import SchedulingSettings
 from haizen_runtime.protocol.errors import InvalidInput, QueueFull, QueueTimeout
 from haizen_runtime.protocol.messages import InferenceRequest, ModelMetadata, Tensor, TensorMetadata
 from haizen_runtime.protocol.parameters import apply_parameters

@@ -26,7 +26,7 @@ from haizen_runtime.doors.grpc.metadata import OK, Headers, deadline_of, error_t
 from haizen_runtime.doors.grpc.streams import MessageStream
 from haizen_runtime.doors.http.body import BodyReader, Receive
 from haizen_runtime.doors.http.http2_exchange import Http2Exchange
-from haizen_runtime.doors.http.incoming import INCOMING
+from haizen_runtime.doors.http.incoming import incoming_of
 from haizen_runtime.doors.http.responses import Send
 from haizen_runtime.observing.identity import identified
 from haizen_runtime.protocol.errors import (
@@ -128,7 +128,7 @@ class GrpcApp:
             log.exception("gRPC %s failed", path[:200], extra=identified(headers))
             message, trailers = b"", error_trailers(RequestError(FAILED))
         head = self.head(headers, encoding)
-        exchange = scope.get(INCOMING)
+        exchange = incoming_of(scope)
         if isinstance(exchange, Http2Exchange) and exchange.answer_call(send, head, message, trailers):
             return
         await send({"type": "http.response.start", "status": 200, "headers": head, "trailers": True})

@@ -42,8 +42,8 @@ class Http1Connection(UnreadLimit, ZttpProtocol):
         except (zttp.RemoteProtocolError, UnicodeDecodeError):
             self.handle_remote_protocol_error()
         exchange = self.cycle
-        if exchange is None or exchange.response_complete:  # these bytes did not complete a request's head
-            if self._head_timer is None and self._idle_since is None:
+        if self._idle_since is None and (exchange is None or exchange.response_complete):  # half a head, or left over
+            if self._head_timer is None:
                 self._head_timer = self.loop.call_later(self.header_timeout_seconds, self._head_is_late)
         elif self._head_timer is not None:
             self._head_timer.cancel()
@@ -64,12 +64,14 @@ class Http1Connection(UnreadLimit, ZttpProtocol):
                 exchange.feed_end()
                 if exchange.response_complete:
                     self.conn.start_next_cycle()
+                    self._rest()
             event = next_event()
 
     def _begin(self, request: zttp.Request) -> None:
         path = request.path.decode("ascii")
         headers: Any = request.headers
-        exchange = Http1Exchange(self, request, {
+        exchange = Http1Exchange(self, request)
+        scope = {
             "type": "http",
             "asgi": _ASGI,
             "http_version": request.http_version.decode("ascii"),
@@ -82,11 +84,11 @@ class Http1Connection(UnreadLimit, ZttpProtocol):
             "raw_path": request.path,
             "query_string": request.query,
             "headers": headers.to_list(lowercase_names=True),
-        })  # fmt: skip
-        exchange.scope[INCOMING] = exchange
+            INCOMING: exchange,
+        }
         self._idle_since = None  # a pipelined request begins when the one before it is answered
         self.cycle = exchange
-        task = self.loop.create_task(exchange.run(self.app))
+        task = self.loop.create_task(exchange.run(self.app, scope))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
@@ -94,9 +96,7 @@ class Http1Connection(UnreadLimit, ZttpProtocol):
         """Start the keep-alive clock, and go on with what was pipelined."""
         if self.transport.is_closing():
             return
-        self._idle_since = self.loop.time()
-        if self._idle_timer is None:
-            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._look_if_idle)
+        self._rest()
         self.flow.resume_reading()
         # What is left of a body that was answered early still belongs to that request.
         if not self.cycle.more_body:
@@ -122,6 +122,12 @@ class Http1Connection(UnreadLimit, ZttpProtocol):
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             self.transport.write(plain_answer(400, "The request is not valid HTTP."))
         self.transport.close()
+
+    def _rest(self) -> None:
+        """Nothing is under way: from now on the connection is idle."""
+        self._idle_since = self.loop.time()
+        if self._idle_timer is None:
+            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._look_if_idle)
 
     def _look_if_idle(self) -> None:
         """End a connection on which nothing came for long enough; else look again when that could be."""

@@ -27,17 +27,17 @@ class Http1Exchange(Incoming):
     """A request that is not at its end yet."""
 
     __slots__ = (
-        "_connection", "_continue", "_head", "_left", "keep_alive", "response_complete", "response_started", "scope",
+        "_connection", "_continue", "_head", "_is_head", "_left", "keep_alive", "response_complete", "response_started",
     )  # fmt: skip
 
-    def __init__(self, connection: Http1Connection, request: zttp.Request, scope: dict[str, Any]) -> None:
+    def __init__(self, connection: Http1Connection, request: zttp.Request) -> None:
         super().__init__(connection.loop, not request.end_stream)
         self._connection = connection
         self._continue = request.expect_continue
         self._head: tuple[int, list[tuple[bytes, bytes]]] | None = None
         self._left = 0
         """Bytes of the body still to be sent by the head's content-length; or that it named none, or none is sent."""
-        self.scope = scope
+        self._is_head = request.method == b"HEAD"
         self.keep_alive = True
         self.response_started = False
         """Whether the head has left."""
@@ -48,12 +48,16 @@ class Http1Exchange(Incoming):
         """Whether the client has not sent all yet."""
         return self._more
 
-    async def run(self, app: Any) -> None:
-        """Run the application; whatever it does, the request comes to its end."""
+    async def run(self, app: Any, scope: Mapping[str, Any]) -> None:
+        """Run the application; whatever it does, the request comes to its end.
+
+        The scope refers to this exchange, which therefore keeps no reference to it: both are gone with the task, and
+        nothing is left for the collector.
+        """
         try:
-            await app(self.scope, self.receive, self.send)
+            await app(scope, self.receive, self.send)
         except Exception:
-            log.exception("%s %s failed", self.scope["method"], self.scope["path"][:200])
+            log.exception("%s %s failed", scope["method"], scope["path"][:200])
         finally:
             if not self._over:
                 self._abort()
@@ -128,7 +132,7 @@ class Http1Exchange(Incoming):
         status, headers = self._head
         self.response_started, self._continue = True, False
         self._left = _UNTOLD
-        if self.scope["method"] == "HEAD" or status in (204, 304):
+        if self._is_head or status in (204, 304):
             self._left = _NO_BODY
         else:
             for name, value in headers:
@@ -144,7 +148,7 @@ class Http1Exchange(Incoming):
         connection = self._connection
         if connection.transport.is_closing():
             return
-        if self.response_started or connection.conn is None:
+        if self.response_started:
             connection.transport.close()
             return
         self._head = (500, [(b"content-length", b"0"), (b"connection", b"close")])

@@ -111,7 +111,7 @@ class Http2Connection(UnreadLimit, ZttpH2Protocol):
         exchange = Http2Exchange(self, event)
         self.cycles[event.stream_id] = exchange
         app = service_unavailable if self.shutdown_requested else self.app
-        task = self.loop.create_task(exchange.run(app))
+        task = self.loop.create_task(exchange.run(app, exchange.scope(event)))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 

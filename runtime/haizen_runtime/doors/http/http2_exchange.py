@@ -33,15 +33,24 @@ _EXTENSIONS: Final[dict[str, Any]] = {"http.response.trailers": {}}
 class Http2Exchange(Incoming):
     """A stream that is not at its end yet."""
 
-    __slots__ = ("_body_sent", "_connection", "_head", "_started", "_stream", "_trailers", "_window", "scope")
+    __slots__ = ("_body_sent", "_connection", "_head", "_is_head", "_started", "_stream", "_trailers", "_window")
 
     def __init__(self, connection: Http2Connection, request: zttp.Request) -> None:
         super().__init__(connection.loop, not request.end_stream)
-        headers = request.headers
-        path = request.path.decode("ascii")
         self._connection = connection
         self._stream = connection.conn.stream(request.stream_id)
-        self.scope: Message = {
+        self._is_head = request.method == b"HEAD"
+        self._window: asyncio.Future[None] | None = None
+        """Set while the application waits for the client to take what was sent."""
+        self._head: tuple[int, list[tuple[bytes, bytes]]] | None = None
+        self._started = False
+        self._body_sent = False
+        self._trailers: list[tuple[bytes, bytes]] | None = None
+
+    def scope(self, request: zttp.Request) -> Message:
+        """ASGI's scope of the request. It refers to this exchange, which keeps no reference to it (see `run`)."""
+        connection, headers, path = self._connection, request.headers, request.path.decode("ascii")
+        return {
             "type": "http",
             "asgi": _ASGI,
             "http_version": "2",
@@ -57,27 +66,24 @@ class Http2Exchange(Incoming):
             "extensions": _EXTENSIONS,
             INCOMING: self,
         }
-        self._window: asyncio.Future[None] | None = None
-        """Set while the application waits for the client to take what was sent."""
-        self._head: tuple[int, list[tuple[bytes, bytes]]] | None = None
-        self._started = False
-        self._body_sent = False
-        self._trailers: list[tuple[bytes, bytes]] | None = None
 
     def end(self) -> None:
         """The client is gone, or the answer is complete."""
         super().end()
         self.window_update()
 
-    async def run(self, app: Any) -> None:
-        """Run the application; whatever it does, the stream comes to its end."""
+    async def run(self, app: Any, scope: Message) -> None:
+        """Run the application; whatever it does, the stream comes to its end.
+
+        Exchange and scope are gone with the task, and nothing is left for the collector.
+        """
         try:
-            await app(self.scope, self.receive, self.send)
+            await app(scope, self.receive, self.send)
         except zttp.LocalProtocolError:
             if not self._connection.transport.is_closing():  # else zttp has ended it: the client broke the protocol
-                log.exception("HTTP/2 %s failed", self.scope["path"][:200])
+                log.exception("HTTP/2 %s failed", scope["path"][:200])
         except Exception:
-            log.exception("HTTP/2 %s failed", self.scope["path"][:200])
+            log.exception("HTTP/2 %s failed", scope["path"][:200])
         finally:
             if not self._over:
                 self._abort()
@@ -138,7 +144,7 @@ class Http2Exchange(Incoming):
         assert self._head is not None
         stream = self._stream
         status, headers = self._head
-        bodyless = self.scope["method"] == "HEAD" or status in (204, 304)
+        bodyless = self._is_head or status in (204, 304)
         if not self._started:
             self._started = True
             stream.send_response(status, headers)

@@ -111,5 +111,5 @@ def incoming_of(scope: Mapping[str, Any]) -> Incoming | None:
 
 def presence_of(scope: Mapping[str, Any]) -> Callable[[], bool] | None:
     """What tells whether a request's client is gone; None where nobody knows."""
-    incoming: Incoming | None = scope.get(INCOMING)
+    incoming = incoming_of(scope)
     return None if incoming is None else incoming.is_gone

@@ -17,7 +17,7 @@ from haizen_runtime.doors.http.codecs import (
     length_of,
 )
 from haizen_runtime.doors.http.events import EventCodec, is_event
-from haizen_runtime.doors.http.incoming import INCOMING, presence_of
+from haizen_runtime.doors.http.incoming import incoming_of, presence_of
 from haizen_runtime.doors.http.timeouts import TIMEOUT_HEADER, deadline_of
 from haizen_runtime.engine.json_bodies import body_answer
 from haizen_runtime.protocol.errors import RequestError, UnsupportedMedia
@@ -128,7 +128,7 @@ async def serve_inference(
     finally:
         metrics.in_flight -= 1
         metrics.answered(door, status)
-    await app.responder.inference(call.send, answer, headers, call.scope.get(INCOMING))
+    await app.responder.inference(call.send, answer, headers, incoming_of(call.scope))
 
 
 def check_json(content_type: bytes) -> None:

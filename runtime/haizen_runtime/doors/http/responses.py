@@ -67,11 +67,9 @@ class Responder:
         if self.compress_above_bytes:
             answer = await self._compressed(answer, request_headers)
         if type(answer) is bytes:
-            if incoming is not None:
-                headers = self._headers(len(answer), JSON, request_headers, None)
-                if incoming.answer_at_once(send, 200, headers, answer):
-                    return
-            await self.raw(send, 200, answer, JSON, request_headers)
+            headers = self._headers(len(answer), JSON, request_headers, None)
+            if incoming is None or not incoming.answer_at_once(send, 200, headers, answer):
+                await _send_whole(send, 200, headers, answer)
             return
         assert isinstance(answer, Answer)
         length = sum(map(len, answer.pieces))
@@ -110,9 +108,7 @@ class Responder:
         extra: Headers | None = None,
     ) -> None:
         """Send a body of any type."""
-        headers = self._headers(len(body), content_type, request_headers, extra)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await _send_whole(send, status, self._headers(len(body), content_type, request_headers, extra), body)
 
     async def begin(
         self,
@@ -159,3 +155,8 @@ class Responder:
             extra.append(CLOSE)
         text = error.message.encode("utf-8", "replace").decode()
         await self.raw(send, error.status, orjson.dumps({"error": text}), JSON, request_headers, extra)
+
+
+async def _send_whole(send: Send, status: int, headers: Headers, body: bytes) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

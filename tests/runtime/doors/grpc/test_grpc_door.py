@@ -253,7 +253,8 @@ SLOW = """
 import sys, time
 import numpy as np
 from haizen_runtime.engine.backend import Backend
-from haizen_runtime.engine.model import Model, SchedulingSettings
+from haizen_runtime.engine.model import Model
+from haizen_runtime.engine.scheduling_settings import SchedulingSettings
 from haizen_runtime.listening import bind
 from haizen_runtime.main import configure_logging
 from haizen_runtime.protocol.messages import ModelMetadata, TensorMetadata
