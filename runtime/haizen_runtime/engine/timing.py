@@ -38,10 +38,13 @@ class BatchTiming(Protocol):
 class InferenceTracer(Protocol):
     """Follows requests through the queue and the model."""
 
-    async def follow(
+    def follow(
         self, model: Model, request: InferenceRequest, answer: Awaitable[InferenceResponse]
-    ) -> InferenceResponse:
-        """Await the answer of a request that was queued just now. Sets `request.timing` if it wants to know more."""
+    ) -> Awaitable[InferenceResponse]:
+        """The answer of a request that was queued just now, followed while it is awaited.
+
+        Sets `request.timing` at once if it wants to know more: its batch may run before anybody awaits the answer.
+        """
 
     def waited(self, name: str, since: int) -> None:
         """The current request has waited for a model of this name to be loaded, or to fail, since then."""

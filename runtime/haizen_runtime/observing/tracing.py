@@ -80,16 +80,20 @@ class Tracing:
         self._current_span = get_current_span
         self.tracer = provider.get_tracer("haizen_runtime")
 
-    async def follow(
+    def follow(
         self, model: Model, request: InferenceRequest, answer: Awaitable[InferenceResponse]
-    ) -> InferenceResponse:
-        """Await the answer, and tell afterwards where the time went, if the request's trace is recorded."""
+    ) -> Awaitable[InferenceResponse]:
+        """The answer; once it is there, spans tell where the time went, if the request's trace is recorded."""
         if not self._current_span().is_recording():
             request.timing = Execution(self, None)
-            return await answer
+            return answer
         attributes = {"haizen.model.name": model.name, "haizen.model.version": model.version}
-        queued, timing = time_ns(), Execution(self, attributes)
-        request.timing = timing
+        timing = request.timing = Execution(self, attributes)
+        return self._told(attributes, timing, time_ns(), answer)
+
+    async def _told(
+        self, attributes: dict[str, str], timing: Execution, queued: int, answer: Awaitable[InferenceResponse]
+    ) -> InferenceResponse:
         try:
             return await answer
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,8 +13,11 @@ from typing import Any
 import grpc
 import httpx
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
 
-from haizen_runtime.observing.tracing import is_wanted
+from haizen_runtime.engine.model import Model
+from haizen_runtime.observing.tracing import Tracing, is_wanted
+from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse
 from tests.runtime.collector import AT_ONCE, Collector
 from tests.runtime.conftest import RuntimeProcess, wait_for
 from tests.runtime.doors.grpc.conftest import PB, Client, target_of
@@ -352,3 +356,25 @@ def test_without_the_library_it_is_off_with_a_warning(start_program: Callable[..
     )  # fmt: skip
     runtime.wait_ready()
     assert "OpenTelemetry is not installed (haizen[tracing])" in runtime.log
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_request_is_followed_before_its_answer_is_awaited(recorded: bool) -> None:
+    """Its batch may run before that, on a thread."""
+    tracing = Tracing(TracerProvider())
+    model = Model("iris", "1", lambda: pytest.fail("nothing is loaded here"))
+    request, response = InferenceRequest("iris", []), InferenceResponse("iris", "1", [])
+
+    async def run() -> None:
+        answer = asyncio.get_running_loop().create_future()
+        followed = tracing.follow(model, request, answer)
+        assert request.timing is not None
+        assert request.timing.recorded == recorded
+        answer.set_result(response)
+        assert await followed is response
+
+    if recorded:
+        with tracing.tracer.start_as_current_span("request"):
+            asyncio.run(run())
+    else:
+        asyncio.run(run())
