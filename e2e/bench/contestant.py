@@ -58,7 +58,7 @@ class Contestant:
     launch: Callable[[Place], Launch]
     doors: Mapping[Model, frozenset[Door]]
     environment: str = ""
-    """The name of its list of requirements; empty: haizen's own environment."""
+    """The name of its list of requirements (`environments.LOCKED`: haizen's); empty: the environment this runs in."""
     start_seconds: float = 2.0
     """About how long it takes to start and to end, for the plan."""
     cores: frozenset[int] = frozenset({0})

@@ -11,6 +11,9 @@ from e2e.cluster import settings
 from e2e.cluster.progress import Progress
 from e2e.cluster.shell import run
 
+LOCKED = "haizen"
+"""What `pip install haizen[runtime,sklearn]` brings, as locked: without what the tests need."""
+
 _REQUIREMENTS = Path(__file__).parent / "requirements"
 
 
@@ -21,14 +24,16 @@ def python_of(name: str, progress: Progress) -> Path:
     """
     if not name:
         return Path(sys.executable)
-    wanted = _REQUIREMENTS / f"{name}.txt"
+    requirements = _locked() if name == LOCKED else (_REQUIREMENTS / f"{name}.txt").read_text()
     folder = settings.cache_root() / "bench" / name
     python, stamp = folder / "venv" / "bin" / "python", folder / "stamp"
-    key = hashlib.sha256(f"{base_python()}\n{wanted.read_text()}".encode()).hexdigest()
+    key = hashlib.sha256(f"{base_python()}\n{requirements}".encode()).hexdigest()
     if python.exists() and stamp.exists() and stamp.read_text() == key:
         return python
     folder.mkdir(parents=True, exist_ok=True)
     stamp.unlink(missing_ok=True)
+    wanted = folder / "requirements.txt"
+    wanted.write_text(requirements)
     uv = _uv()
     with progress.step(f"install {name} (once)"):
         run([uv, "venv", "--quiet", "--clear", "--python", base_python(), folder / "venv"], env=_certificates())
@@ -53,6 +58,11 @@ def scratch_folder() -> Path:
     folder = Path("/tmp") / f"haizen-bench-{os.getuid()}"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+def _locked() -> str:
+    command = [_uv(), "export", "--quiet", "--frozen", "--no-dev", "--no-emit-project", "--no-header"]
+    return run([*command, "--extra", "runtime", "--extra", "sklearn"], cwd=settings.REPOSITORY, env=_certificates())
 
 
 def _uv() -> Path:

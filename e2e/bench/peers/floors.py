@@ -3,6 +3,7 @@
 from e2e.bench.bars import BARE, GRPC_AIO, PROTOTYPE
 from e2e.bench.cases import Door, Model
 from e2e.bench.contestant import APPS, FLOOR, HTTP_ONLY, JSON_AND_GRPC, Contestant, Launch, Place
+from e2e.bench.environments import LOCKED
 from e2e.cluster.settings import REPOSITORY
 
 
@@ -23,7 +24,8 @@ def _grpc_aio(place: Place) -> Launch:
 _GRPC = frozenset({Door.GRPC})
 CONTESTANTS = (
     Contestant(
-        PROTOTYPE, FLOOR, lambda place: _uvicorn("prototype_app", place), {Model.IRIS: HTTP_ONLY}, family="prototype"
+        PROTOTYPE, FLOOR, lambda place: _uvicorn("prototype_app", place), {Model.IRIS: HTTP_ONLY}, LOCKED,
+        family="prototype",
     ),
     Contestant(
         BARE, FLOOR, lambda place: _uvicorn("floor_app", place),
