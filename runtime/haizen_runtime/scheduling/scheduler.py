@@ -56,6 +56,8 @@ class BatchScheduler(Generic[Request, Result]):
         self._batch_ids = 0
         self._loop = asyncio.get_running_loop()
         self._flush_scheduled = False
+        self._in_company = False
+        """Whether the last batch on the event loop had several requests."""
         self._timed = False
         """Whether requests ever had a time by which to have their turn."""
         self._timer: asyncio.TimerHandle | None = None
@@ -83,7 +85,7 @@ class BatchScheduler(Generic[Request, Result]):
             raise QueueFull(f"The queue is full ({self.policy.queue_limit} requests wait); try again later.")
         if not self._flush_scheduled:
             self._flush_scheduled = True
-            loop.call_soon(self._flush)
+            loop.call_soon(self._look_again if self._in_company else self._flush)
         return future
 
     def now(self) -> float:
@@ -101,6 +103,10 @@ class BatchScheduler(Generic[Request, Result]):
             if handle is not None:
                 handle.cancel()
         self._timer = self._sweeper = None
+
+    def _look_again(self) -> None:
+        """Flush after the event loop has taken in what came while it was busy; it does not wait for more."""
+        self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._flush_scheduled = False
@@ -127,6 +133,7 @@ class BatchScheduler(Generic[Request, Result]):
             self._loop.call_soon(self._flush)
 
     def _run_on_loop(self, batch: list[Waiting[tuple[Request, asyncio.Future[Result]]]], rows: int) -> None:
+        self._in_company = len(batch) > 1
         started = monotonic()
         results = self.execute([waiting.item[0] for waiting in batch])
         ended = monotonic()

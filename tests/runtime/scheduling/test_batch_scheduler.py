@@ -49,6 +49,27 @@ async def test_requests_of_one_turn_run_together(loop_rows: int) -> None:
     assert seen.batches == [(3, 3, loop_rows > 0)]
 
 
+@pytest.mark.parametrize(
+    ("before", "loop_rows", "batches"),
+    [
+        pytest.param(2, 4, [(2, 2, True)], id="company-before"),
+        pytest.param(1, 4, [(1, 1, True), (1, 1, True)], id="alone-before"),
+        pytest.param(0, 4, [(1, 1, True), (1, 1, True)], id="the-first"),
+        pytest.param(2, 0, [(1, 1, False), (1, 1, False)], id="a-thread-begins-at-once"),
+    ],
+)
+async def test_a_batch_on_the_loop_takes_what_came_while_the_loop_was_busy(
+    before: int, loop_rows: int, batches: list[tuple[int, int, bool]]
+) -> None:
+    scheduler, seen = make(loop_rows=loop_rows)
+    await asyncio.gather(*[scheduler.submit(number, "k", 1) for number in range(before)])
+    del seen.batches[:]
+    first = scheduler.submit("first", "k", 1)
+    await asyncio.sleep(0)
+    assert await asyncio.gather(first, scheduler.submit("second", "k", 1)) == ["first", "second"]
+    assert seen.batches == batches
+
+
 async def test_a_batch_too_large_for_the_loop_runs_on_a_thread() -> None:
     threads: list[str] = []
 
