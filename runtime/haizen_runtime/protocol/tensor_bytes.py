@@ -58,9 +58,9 @@ def bytes_from_array(array: Array, datatype: str) -> Buffer:
     dtype = WIRE_TYPE_OF[datatype]
     if datatype == "BF16":
         array = narrowed(array)
-    array = np.ascontiguousarray(array, dtype)
-    if array.nbytes <= _SMALL_BYTES:
+    if array.nbytes <= _SMALL_BYTES and array.dtype == dtype:
         return array.tobytes()
+    array = np.ascontiguousarray(array, dtype)
     return array.reshape(-1).view(np.uint8).data
 
 

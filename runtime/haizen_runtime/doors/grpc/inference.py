@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
@@ -61,9 +61,9 @@ def inference_methods(grpc: GrpcApp) -> Methods:
             metrics.in_flight -= 1
             metrics.answered(DOOR, status)
 
-    async def model_infer(call: GrpcCall, data: bytes, start: int, end: int) -> Sequence[Buffer]:
+    def model_infer(call: GrpcCall, data: bytes, start: int, end: int) -> Awaitable[Sequence[Buffer]]:
         started = perf_counter()
-        return await infer(data, read_request(data, start, end), started, call.deadline, presence_of(call.scope))
+        return infer(data, read_request(data, start, end), started, call.deadline, presence_of(call.scope))
 
     async def model_stream_infer(call: GrpcCall, stream: MessageStream) -> None:
         from haizen_runtime.doors.grpc.stream_inference import StreamInference

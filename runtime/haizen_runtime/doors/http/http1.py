@@ -1,8 +1,4 @@
-"""HTTP/1.1 connections of clients that may be slow, broken or hostile.
-
-The keep-alive clock is one timer a connection that looks, when it is due, how long the connection has been idle; a
-timer for each request would cost more than a small answer.
-"""
+"""HTTP/1.1 connections of clients that may be slow, broken or hostile."""
 
 from __future__ import annotations
 
@@ -14,6 +10,7 @@ import zttp
 from uvicorn.protocols.http.zttp_impl import ZttpProtocol
 
 from haizen_runtime.doors.http.http1_exchange import Http1Exchange
+from haizen_runtime.doors.http.idle import IdleLimit
 from haizen_runtime.doors.http.incoming import INCOMING
 from haizen_runtime.doors.http.plain_answers import plain_answer
 from haizen_runtime.doors.http.unread import UnreadLimit
@@ -23,26 +20,23 @@ HIGH_WATER_BYTES: Final = 1024 * 1024
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 
 
-class Http1Connection(UnreadLimit, ZttpProtocol):
+class Http1Connection(UnreadLimit, IdleLimit, ZttpProtocol):
     """One HTTP/1.1 connection. Its requests are `Http1Exchange`s, which do less than uvicorn's cycles."""
 
     header_timeout_seconds: float
     conn: Any
     cycle: Any
     _head_timer: asyncio.TimerHandle | None = None
-    _idle_timer: asyncio.TimerHandle | None = None
-    _idle_since: float | None = None
-    """When the last answer was complete, with no byte of a next request since."""
 
     def data_received(self, data: bytes) -> None:
         """Parse; what is no HTTP gets a 400."""
-        self._idle_since = None
+        self.idle_since = None
         try:
             self.handle_events(self.conn.receive_event(data))
         except (zttp.RemoteProtocolError, UnicodeDecodeError):
             self.handle_remote_protocol_error()
         exchange = self.cycle
-        if self._idle_since is None and (exchange is None or exchange.response_complete):  # half a head, or left over
+        if self.idle_since is None and (exchange is None or exchange.response_complete):  # half a head, or left over
             if self._head_timer is None:
                 self._head_timer = self.loop.call_later(self.header_timeout_seconds, self._head_is_late)
         elif self._head_timer is not None:
@@ -64,7 +58,7 @@ class Http1Connection(UnreadLimit, ZttpProtocol):
                 exchange.feed_end()
                 if exchange.response_complete:
                     self.conn.start_next_cycle()
-                    self._rest()
+                    self.rest()
             event = next_event()
 
     def _begin(self, request: zttp.Request) -> None:
@@ -86,7 +80,7 @@ class Http1Connection(UnreadLimit, ZttpProtocol):
             "headers": headers.to_list(lowercase_names=True),
             INCOMING: exchange,
         }
-        self._idle_since = None  # a pipelined request begins when the one before it is answered
+        self.idle_since = None  # a pipelined request begins when the one before it is answered
         self.cycle = exchange
         task = self.loop.create_task(exchange.run(self.app, scope))
         self.tasks.add(task)
@@ -96,7 +90,7 @@ class Http1Connection(UnreadLimit, ZttpProtocol):
         """Start the keep-alive clock, and go on with what was pipelined."""
         if self.transport.is_closing():
             return
-        self._rest()
+        self.rest()
         self.flow.resume_reading()
         # What is left of a body that was answered early still belongs to that request.
         if not self.cycle.more_body:
@@ -107,11 +101,10 @@ class Http1Connection(UnreadLimit, ZttpProtocol):
                 self.handle_remote_protocol_error()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clocks, and tell the exchange."""
-        for timer in (self._head_timer, self._idle_timer):
-            if timer is not None:
-                timer.cancel()
-        self._head_timer = self._idle_timer = None
+        """Stop the clock, and tell the exchange."""
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
         exchange, self.cycle = self.cycle, None
         if exchange is not None:
             exchange.end()
@@ -122,24 +115,6 @@ class Http1Connection(UnreadLimit, ZttpProtocol):
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             self.transport.write(plain_answer(400, "The request is not valid HTTP."))
         self.transport.close()
-
-    def _rest(self) -> None:
-        """Nothing is under way: from now on the connection is idle."""
-        self._idle_since = self.loop.time()
-        if self._idle_timer is None:
-            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._look_if_idle)
-
-    def _look_if_idle(self) -> None:
-        """End a connection on which nothing came for long enough; else look again when that could be."""
-        self._idle_timer = None
-        since = self._idle_since
-        if since is None or self.transport.is_closing():
-            return
-        end = since + self.timeout_keep_alive
-        if self.loop.time() >= end:
-            self.transport.close()
-        else:
-            self._idle_timer = self.loop.call_at(end, self._look_if_idle)
 
     def _head_is_late(self) -> None:
         self._head_timer = None

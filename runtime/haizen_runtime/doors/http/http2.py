@@ -15,6 +15,7 @@ what may pile up unread is bounded by not reading on (`HIGH_WATER_BYTES`).
 from __future__ import annotations
 
 import asyncio
+import logging
 import struct
 from typing import Any, Final
 
@@ -23,7 +24,10 @@ from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.zttp_h2_impl import ZttpH2Protocol
 
 from haizen_runtime.doors.http.http2_exchange import Http2Exchange
+from haizen_runtime.doors.http.idle import IdleLimit
 from haizen_runtime.doors.http.unread import UnreadLimit
+
+log = logging.getLogger("haizen_runtime")
 
 RETIRE_AFTER_STREAMS: Final = 3072
 """Leaves the client a thousand streams to open before it has read the GOAWAY."""
@@ -53,7 +57,7 @@ FEW_STREAMS: Final = b"\0\0\x06\x04\0\0\0\0\0" + struct.pack(">HI", 3, SHARED_ST
 """SETTINGS with MAX_CONCURRENT_STREAMS."""
 
 
-class Http2Connection(UnreadLimit, ZttpH2Protocol):
+class Http2Connection(UnreadLimit, IdleLimit, ZttpH2Protocol):
     """One HTTP/2 connection. Its streams are `Http2Exchange`s, which do less than uvicorn's cycles."""
 
     cycles: dict[int, Any]
@@ -78,6 +82,21 @@ class Http2Connection(UnreadLimit, ZttpH2Protocol):
         for exchange in exchanges:
             exchange.end()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; what is no HTTP/2 ends the connection."""
+        self.idle_since = None
+        try:
+            self.conn.receive_data(data)
+            self.handle_events()
+        except zttp.RemoteProtocolError as error:
+            log.warning("A client broke HTTP/2: %s", error)
+            self.flush()
+            self.transport.close()
+            return
+        self.flush()
+        if not self.cycles:
+            self.rest()
 
     def handle_events(self) -> None:
         """What zttp found in the bytes that came."""
@@ -124,6 +143,22 @@ class Http2Connection(UnreadLimit, ZttpH2Protocol):
         if exchange is not None:
             exchange.end()
             self.on_stream_closed()
+
+    def on_stream_closed(self) -> None:
+        """Read on if the stream was what held that up; with the last one the connection is idle."""
+        if self.transport.is_closing():
+            return
+        if self.flow.read_paused:
+            self.resume_reading_if_idle()
+        if not self.cycles:
+            if self.shutdown_requested:
+                self._close_connection()
+            else:
+                self.rest()
+
+    def end_idle(self) -> None:
+        """Say goodbye, and end the connection."""
+        self._close_connection()
 
     def handle_window_update(self, stream_id: int) -> None:
         """Let the exchanges go on whose answers wait for room in the client's windows: one's, or the connection's."""

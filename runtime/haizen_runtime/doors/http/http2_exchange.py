@@ -87,7 +87,7 @@ class Http2Exchange(Incoming):
         finally:
             if not self._over:
                 self._abort()
-            self._finish()
+                self._finish()
 
     def taken(self) -> None:
         """Read on, if the others on the connection hold little, too."""
@@ -187,7 +187,6 @@ class Http2Exchange(Incoming):
         self._connection.flush()
 
     def _finish(self) -> None:
-        """Make the stream known as over, once."""
-        if self._connection.cycles.get(self._stream.stream_id) is self:
-            self._connection.on_response_complete(self._stream.stream_id)
+        """The stream is over."""
+        self._connection.on_response_complete(self._stream.stream_id)
         self.end()
