@@ -246,6 +246,23 @@ def test_a_connection_is_retired_before_it_would_break(wire: Wire) -> None:
     assert (goaway.error_code, goaway.last_stream_id) == (0, 2**31 - 1)
 
 
+@pytest.mark.parametrize("calls", [0, 1, 3])
+def test_an_idle_connection_is_told_goodbye(iris_dir: Path, start_runtime: Callable[..., Any], calls: int) -> None:
+    runtime = start_runtime(
+        "--model_name=iris", f"--model_dir={iris_dir}", "--allow_code", "--keep_alive_timeout_seconds=1"
+    )
+    runtime.wait_ready()
+    wire = Wire(target_of(runtime))
+    with wire.socket:
+        wire.flush()
+        for _ in range(calls):
+            assert wire.call(INFER, framed(MESSAGE)).code == 0
+        with pytest.raises(AssertionError, match="closed the connection"):
+            while True:
+                wire.receive()
+    assert [goaway.error_code for goaway in wire.goaways] == [0]
+
+
 @pytest.mark.parametrize("abrupt", [pytest.param(False, id="closed"), pytest.param(True, id="reset")])
 def test_clients_that_leave_with_calls_under_way(iris_runtime: Any, abrupt: bool) -> None:
     many = infer_request("iris", "FP64", np.tile(ROW, (3000, 1))).SerializeToString()
