@@ -12,7 +12,7 @@ from e2e.cluster.progress import Progress
 from e2e.cluster.shell import run
 
 LOCKED = "haizen"
-"""What `pip install haizen[runtime,sklearn]` brings, as locked: without what the tests need."""
+"""What `pip install haizen[runtime,sklearn,onnx]` brings, as locked: without what the tests need."""
 
 _REQUIREMENTS = Path(__file__).parent / "requirements"
 
@@ -62,7 +62,11 @@ def scratch_folder() -> Path:
 
 def _locked() -> str:
     command = [_uv(), "export", "--quiet", "--frozen", "--no-dev", "--no-emit-project", "--no-header"]
-    return run([*command, "--extra", "runtime", "--extra", "sklearn"], cwd=settings.REPOSITORY, env=_certificates())
+    return run(
+        [*command, "--extra", "runtime", "--extra", "sklearn", "--extra", "onnx"],
+        cwd=settings.REPOSITORY,
+        env=_certificates(),
+    )
 
 
 def _uv() -> Path:
