@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -36,28 +36,27 @@ def inference_endpoints(app: HttpApp) -> dict[str, Endpoint]:
     from haizen_runtime.doors.http.generate import generate_endpoints
     from haizen_runtime.doors.http.invocations import invocations
 
-    async def v1_predict(call: Call) -> None:
+    def v1_predict(call: Call) -> Awaitable[None]:
         model = app.plane.model(call.match.model, call.match.version)
         codec = V1Codec(model, call.match.version)
-        await serve_inference(app, call, model, "v1", codec.decode, codec.encode)
+        return serve_inference(app, call, model, "v1", codec.decode, codec.encode)
 
-    async def v1_explain(call: Call) -> None:
+    def v1_explain(call: Call) -> Awaitable[None]:
         model = app.plane.model(call.match.model, call.match.version)
         codec = V1Codec(model, call.match.version)
-        await serve_inference(app, call, model, "v1", codec.decode, explained, explain=True)
+        return serve_inference(app, call, model, "v1", codec.decode, explained, explain=True)
 
-    async def v2_infer(call: Call) -> None:
+    def v2_infer(call: Call) -> Awaitable[None]:
         model = app.plane.model(call.match.model, call.match.version)
         version = call.match.version
         header = call.headers.get(JSON_LENGTH)
         if header is None:
-            await serve_inference(
+            return serve_inference(
                 app, call, model, "v2", lambda body: decode_v2(body, model.name, version), encode_v2,
                 check_json_or_octets,
             )  # fmt: skip
-            return
         length = length_of(header)
-        await serve_inference(
+        return serve_inference(
             app, call, model, "v2", lambda body: decode_v2_binary(body, length, model, version), encode_v2,
             check_json_or_octets, max(length, 0),
         )  # fmt: skip
