@@ -12,16 +12,15 @@ import onnxruntime
 DRIVER = "libcuda.so.1"
 
 
-def missing() -> str:
-    """What the loader says of the first missing library, "" when there is none."""
+def missing() -> str | None:
+    """What the loader says of the first missing library, None when that is the driver's or there is none."""
     onnxruntime.preload_dlls()
     try:
         ctypes.CDLL(str(Path(onnxruntime.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"))
     except OSError as problem:
-        return str(problem)
-    return ""
+        return None if DRIVER in str(problem) else str(problem)
+    return None
 
 
 if __name__ == "__main__":
-    said = missing()
-    sys.exit("" if DRIVER in said or not said else said)
+    sys.exit(missing())
