@@ -122,7 +122,7 @@ def specification(
         "process": process,
         "root": {"path": str(root), "readonly": True},
         "mounts": mounts,
-        "linux": {**linux, "resources": resources, "namespaces": namespaces, "cgroupsPath": f"/haizen-trials/{cgroup}"},
+        "linux": {**linux, "resources": resources, "namespaces": namespaces, "cgroupsPath": f"/haizen-{cgroup}"},
     }
 
 
