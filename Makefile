@@ -14,7 +14,7 @@ SAMPLE  ?= manifests/samples/digits.yaml
 # The certificates that the machine trusts, as every other tool here does (proxies with an authority of their own).
 export UV_SYSTEM_CERTS := true
 
-.PHONY: help install run test test-clients test-frameworks soak check fmt generate manifests build images cluster cluster-down e2e bench clean
+.PHONY: help install run test test-clients test-frameworks soak check fmt generate manifests build images images-try cluster cluster-down e2e bench clean
 
 help: ## what each verb does
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -91,6 +91,9 @@ build: .venv/.dev ## the wheel
 
 images: .venv/.dev ## the operator's and the runtime's images, with buildah; KINDS="torch pmml": these of the runtime
 	$(BIN)/python -m e2e.cluster images $(addprefix --kind ,$(KINDS))
+
+images-try: .venv/.dev ## serve a tiny model of each format from the images that were built (root), or KINDS="torch pmml"
+	$(BIN)/python -m e2e.images $(KINDS)
 
 cluster: .venv/.dev ## a real one-node Kubernetes with Knative (root, Debian)
 	$(BIN)/python -m e2e.cluster up

@@ -28,7 +28,8 @@ RUN /opt/tools/bin/uv build --quiet --wheel --no-build-isolation --python /opt/t
     && /opt/tools/bin/uv pip install --quiet --no-cache --no-deps --compile-bytecode \
        --python /opt/haizen/venv/bin/python --target /opt/haizen/app /dist/*.whl
 
-FROM ${BASE}
+# All that others made.
+FROM ${BASE} AS libraries
 COPY --from=requirements /requirements.txt /opt/haizen/requirements.txt
 # uv is only lent to this step, so that what it installs is a layer of the image and not copied from a stage.
 RUN --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
@@ -36,10 +37,16 @@ RUN --mount=type=bind,from=tools,source=/opt/tools,target=/opt/tools \
     && python3 -m venv --without-pip /opt/haizen/venv \
     && /opt/tools/bin/uv pip install --quiet --no-cache --require-hashes --compile-bytecode \
        --python /opt/haizen/venv/bin/python -r /opt/haizen/requirements.txt
-# What the image is made of, as CycloneDX: the lock file's part and Debian's packages.
-RUN --mount=type=bind,from=requirements,source=/python.cdx.json,target=/python.cdx.json \
-    --mount=type=bind,source=images/sbom.py,target=/sbom.py \
-    python3 /sbom.py < /python.cdx.json > /opt/haizen/sbom.cdx.json
+
+# What the image is made of, as CycloneDX: the lock file's part and Debian's packages. Copied, and not mounted, since
+# buildah makes a layer anew only when files that it copies have changed.
+FROM libraries AS bill
+COPY images/sbom.py /sbom.py
+COPY --from=requirements /python.cdx.json /python.cdx.json
+RUN python3 /sbom.py < /python.cdx.json > /sbom.cdx.json
+
+FROM libraries
+COPY --from=bill /sbom.cdx.json /opt/haizen/sbom.cdx.json
 COPY --from=package /opt/haizen/app /opt/haizen/app
 ENV PATH=/opt/haizen/app/bin:/opt/haizen/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONPATH=/opt/haizen/app \

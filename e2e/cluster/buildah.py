@@ -22,7 +22,8 @@ def store() -> Path:
 def buildah(*arguments: str | Path) -> str:
     """Run buildah on our store and return what it printed."""
     place: list[str | Path] = ["--root", store(), "--runroot", _run_folder(), "--storage-driver", "overlay"]
-    return run(["buildah", *place, *arguments])
+    _temporary_folder().mkdir(parents=True, exist_ok=True)
+    return run(["buildah", *place, *arguments], env={"TMPDIR": str(_temporary_folder())})
 
 
 def release() -> None:
@@ -31,12 +32,17 @@ def release() -> None:
     shutil.rmtree(_run_folder(), ignore_errors=True)
 
 
+def _temporary_folder() -> Path:
+    return settings.images_root() / "tmp"  # gigabytes of layers on the way; an interrupted build leaves them
+
+
 def _run_folder() -> Path:
     return settings.RUN.with_name(f"{settings.RUN.name}-buildah")
 
 
 def build(image: str, dockerfile: Path, context: Path, arguments: Mapping[str, str]) -> str:
     """Build an image and return its id, which changes only when the image does; RUN reaches the host's network."""
+    shutil.rmtree(_temporary_folder(), ignore_errors=True)
     words: list[str | Path] = ["--layers", "--isolation", "chroot", "--network", "host", "--pull-never"]
     if _AUTHORITIES.exists():  # where traffic passes a proxy with an authority of its own
         words += ["--volume", f"{_AUTHORITIES}:{_AUTHORITIES}:ro"]

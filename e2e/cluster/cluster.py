@@ -81,7 +81,7 @@ def up(progress: Progress | None = None) -> Cluster:
     cluster = Cluster(
         settings.kubeconfig(), f"http://{settings.NODE_ADDRESS}:{settings.EXTERNAL_PORT}", folder / "helm"
     )
-    with _lock():
+    with lock():
         if is_up():
             progress.say("the cluster is up already")
         else:
@@ -127,19 +127,19 @@ def _bring_up(folder: Path, progress: Progress) -> None:
 
 def down() -> None:
     """Stop everything of the cluster, pods included, and undo its mounts, network and cgroups."""
-    with _lock():
+    with lock():
         _clear()
 
 
 def build_images(progress: Progress) -> None:
     """Build haizen's images from the working tree and give them to the cluster where it is up."""
-    with _lock():
+    with lock():
         images.ensure_haizen_images(progress, into_cluster=is_up())
 
 
 def build_kinds(names: Sequence[str], progress: Progress) -> None:
     """Build further kinds of the runtime's image."""
-    with _lock():
+    with lock():
         images.build_kinds(names, progress)
 
 
@@ -200,8 +200,8 @@ def _gets(url: str) -> bool:
 
 
 @contextmanager
-def _lock() -> Iterator[None]:
-    """One `up` or `down` at a time on this machine."""
+def lock() -> Iterator[None]:
+    """One at a time on this machine of what brings the cluster up or down and builds or tries images."""
     settings.cache_root().mkdir(parents=True, exist_ok=True)
     with (settings.cache_root() / "cluster.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

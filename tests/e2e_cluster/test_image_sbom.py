@@ -1,8 +1,10 @@
-"""What an image's bill of materials says of the Debian packages in it."""
+"""What an image's bill of materials says of the Python distributions and the Debian packages in it."""
+
+from pathlib import Path
 
 import pytest
 
-from images.sbom import debian_components, distribution_of
+from images.sbom import debian_components, distribution_of, installed_in, keep_installed
 
 STATUS = """\
 Package: libgomp1
@@ -45,3 +47,36 @@ def test_installed_packages_become_package_urls() -> None:
 )
 def test_the_distribution_is_named(os_release: str, name: str) -> None:
     assert distribution_of(os_release) == name
+
+
+def test_only_what_is_installed_is_listed() -> None:
+    """A lock file has versions for other Pythons and distributions for other machines."""
+    document = {
+        "bomFormat": "CycloneDX",
+        "components": [
+            {"bom-ref": "numpy-1", "name": "numpy", "version": "2.4.6"},
+            {"bom-ref": "numpy-2", "name": "numpy", "version": "2.5.5"},
+            {"bom-ref": "scikit-learn-3", "name": "scikit-learn", "version": "1.9.0"},
+        ],
+        "dependencies": [
+            {"ref": "haizen", "dependsOn": ["numpy-1", "numpy-2"]},
+            {"ref": "numpy-1"},
+            {"ref": "numpy-2"},
+            {"ref": "scikit-learn-3", "dependsOn": ["numpy-2"]},
+        ],
+    }
+    kept = keep_installed(document, {("numpy", "2.4.6"), ("scikit-learn", "1.9.0")})
+    assert [each["bom-ref"] for each in kept["components"]] == ["numpy-1", "scikit-learn-3"]
+    assert kept["dependencies"] == [
+        {"ref": "haizen", "dependsOn": ["numpy-1"]},
+        {"ref": "numpy-1"},
+        {"ref": "scikit-learn-3", "dependsOn": []},
+    ]
+    assert kept["bomFormat"] == "CycloneDX"
+
+
+def test_installed_distributions_have_normalized_names(tmp_path: Path) -> None:
+    folder = tmp_path / "lib/python3.12/site-packages/Typing_Extensions-4.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: Typing_Extensions\nVersion: 4.15.0\n")
+    assert installed_in(tmp_path) == {("typing-extensions", "4.15.0")}

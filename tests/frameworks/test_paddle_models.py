@@ -80,3 +80,6 @@ def test_over_http(saved: Path, start_runtime: Callable[..., Any]) -> None:
     answer = httpx.post(f"{runtime.url}/v1/models/m:predict", json={"instances": FEATURES[:5].tolist()})
     np.testing.assert_allclose(answer.json()["predictions"], np.load(saved / "expected.npy")[:5], atol=1e-6)
     assert httpx.post(f"{runtime.url}/v1/models/m:predict", json={"instances": [[1.0]]}).status_code == 400
+    runtime.terminate()  # Paddle would like to have this signal
+    assert runtime.wait_exit() == 0, runtime.log
+    assert "draining" in runtime.log

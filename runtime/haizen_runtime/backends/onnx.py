@@ -12,7 +12,7 @@ import onnxruntime
 
 from haizen_runtime.backends.made_up import zeros
 from haizen_runtime.backends.onnx_files import check_external_data
-from haizen_runtime.backends.onnx_providers import CPU, check_provider, choose_providers
+from haizen_runtime.backends.onnx_providers import CPU, CUDA, check_provider, choose_providers
 from haizen_runtime.backends.texts import bytes_of, texts_of
 from haizen_runtime.engine.backend import Backend
 from haizen_runtime.engine.cpus import usable_cpus
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from haizen_runtime.engine.backend import Arrays
 
 Array = np.ndarray[Any, Any]
+log = logging.getLogger("haizen_runtime")
 
 DATATYPE_OF: Final = {
     "tensor(bool)": "BOOL",
@@ -83,13 +84,16 @@ def load(path: Path, options: LoadOptions) -> OnnxBackend:
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = options.threads or usable_cpus()
     settings.log_severity_level = 3
-    providers = choose_providers(options.device, onnxruntime.get_available_providers(), has_gpu=_has_gpu())
+    available = onnxruntime.get_available_providers()
+    providers = choose_providers(options.device, available, has_gpu=_has_gpu())
     if providers[0][0] != CPU:
         onnxruntime.preload_dlls()  # CUDA's and cuDNN's libraries may come as Python packages, on no search path
     session = onnxruntime.InferenceSession(str(path), settings, providers=providers)
     fallback = check_provider(options.device, [name for name, _ in providers], session.get_providers())
     if fallback is not None:
-        logging.getLogger("haizen_runtime").warning("%s: %s", path.name, fallback)
+        log.warning("%s: %s", path.name, fallback)
+    elif options.device == "auto" and CUDA in available and providers[0][0] == CPU:
+        log.info("onnxruntime runs on the CPU: this machine shows no NVIDIA GPU")
     return OnnxBackend(session)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from haizen_runtime.backends.columns import OUTPUT, first_line
 from haizen_runtime.backends.made_up import zeros
+from haizen_runtime.backends.signals import give_back_sigterm
 from haizen_runtime.engine.backend import Backend
 from haizen_runtime.engine.cpus import usable_cpus
 from haizen_runtime.protocol.errors import InvalidInput, ModelLoadFailed
@@ -25,6 +26,8 @@ with warnings.catch_warnings():
 if TYPE_CHECKING:
     from haizen_runtime.backends.loading import LoadOptions
     from haizen_runtime.engine.backend import Arrays
+
+give_back_sigterm()  # Paddle's import takes it, to print a stack
 
 Array = np.ndarray[Any, Any]
 Shapes = dict[str, tuple[int, ...]]

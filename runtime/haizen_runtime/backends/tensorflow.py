@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read at import: no lines about the CPU and missing GPUs
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read at import: fewer lines about the CPU and missing GPUs
 
 import numpy as np
 import tensorflow as tf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,10 +23,12 @@ def choose_device(options: LoadOptions) -> Any:
     wanted = options.device
     if wanted == "tensorrt":
         raise ModelLoadFailed("--device=tensorrt is for ONNX models; PyTorch takes auto, cpu or cuda.")
-    if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
+    if wanted == "cpu":
         return torch.device("cpu")
-    if not torch.cuda.is_available():
-        built = torch.version.cuda
-        why = "this machine shows no usable NVIDIA GPU" if built else "this PyTorch is built without CUDA"
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    why = "this machine shows no usable NVIDIA GPU" if torch.version.cuda else "this PyTorch is built without CUDA"
+    if wanted == "cuda":
         raise ModelLoadFailed(f"--device=cuda, but {why}.")
-    return torch.device("cuda")
+    logging.getLogger("haizen_runtime").info("PyTorch runs on the CPU: %s", why)
+    return torch.device("cpu")

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
+import numpy as np
+import onnxruntime
+import pytest
+from skl2onnx import to_onnx
+from sklearn.linear_model import LinearRegression
+
+from haizen_runtime.backends import onnx
+from haizen_runtime.backends.loading import LoadOptions
 from haizen_runtime.backends.onnx_providers import CPU, CUDA, TENSORRT, check_provider, choose_providers
 from haizen_runtime.protocol.errors import ModelLoadFailed
 
@@ -48,3 +56,25 @@ def test_a_silent_fallback_is_told() -> None:
 def test_a_device_asked_for_by_name_is_not_replaced() -> None:
     with pytest.raises(ModelLoadFailed, match="--device=cuda: onnxruntime could not start"):
         check_provider("cuda", [CUDA, CPU], [CPU])
+
+
+@pytest.mark.parametrize(
+    ("device", "available", "told"),
+    [
+        pytest.param("auto", GPU_BUILD, True, id="gpu-build"),
+        pytest.param("cpu", GPU_BUILD, False, id="as-asked-for"),
+        pytest.param("auto", CPU_BUILD, False, id="cpu-build"),
+    ],
+)
+def test_a_build_for_gpus_says_that_it_runs_on_the_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    device: str, available: list[str], told: bool,
+) -> None:  # fmt: skip
+    rows = np.eye(3, dtype=np.float32)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(to_onnx(LinearRegression().fit(rows, rows[:, 0]), rows[:1]).SerializeToString())
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: available)
+    monkeypatch.setattr(onnx, "_has_gpu", lambda: False)
+    with caplog.at_level("INFO"):
+        onnx.load(path, LoadOptions(device=device))
+    assert ("runs on the CPU: this machine shows no NVIDIA GPU" in caplog.text) is told
