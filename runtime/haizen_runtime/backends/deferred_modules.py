@@ -29,14 +29,14 @@ _executing = threading.RLock()
 
 
 def defer(modules: Mapping[str, frozenset[str]]) -> None:
-    """Defer the execution of these modules, where they are not imported yet.
+    """Defer the execution of these modules, where they are not imported yet. Again is as once.
 
     modules: for each full name the plain functions that may be taken from it by name without executing it: what
     `from module import function` gives then is a function that executes the module when it is called.
     """
-    later = {name: functions for name, functions in modules.items() if name not in sys.modules}
-    if later:
-        sys.meta_path.insert(0, _Finder(later))
+    _finder.modules.update({name: functions for name, functions in modules.items() if name not in sys.modules})
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)
 
 
 class _DeferredModule(ModuleType):
@@ -85,16 +85,16 @@ class _Imported(Loader):
 class _Finder(MetaPathFinder):
     """Finds deferred modules where they would be found anyway, and executes them before a module below is imported."""
 
-    def __init__(self, modules: Mapping[str, frozenset[str]]) -> None:
-        self._modules = modules
+    def __init__(self) -> None:
+        self.modules: dict[str, frozenset[str]] = {}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname in self._modules:
+        if fullname in self.modules:
             spec = PathFinder.find_spec(fullname, path, target)
             if spec is not None and spec.loader is not None:
-                spec.loader = _Later(spec.loader, self._modules[fullname])
+                spec.loader = _Later(spec.loader, self.modules[fullname])
             return spec
         above = sys.modules.get(fullname.rpartition(".")[0])
         if isinstance(above, _DeferredModule) and _execute(above) and fullname in sys.modules:
@@ -124,3 +124,6 @@ def _execute(module: ModuleType) -> bool:
 def _call(module: ModuleType, name: str, /, *arguments: Any, **named: Any) -> Any:
     _execute(module)
     return getattr(module, name)(*arguments, **named)
+
+
+_finder = _Finder()

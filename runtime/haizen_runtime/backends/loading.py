@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from haizen_runtime.backends.deferred_modules import SCIKIT_LEARN, defer
 from haizen_runtime.backends.files import find_model
 from haizen_runtime.backends.formats import FORMATS, Format
 from haizen_runtime.protocol.errors import BackendMissing, ModelLoadFailed, StartError, UntrustedFormat
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from haizen_runtime.engine.backend import Backend
 
 
@@ -70,7 +73,7 @@ def load_backend(directory: Path, model_format: str | None, options: LoadOptions
 def import_backend(kind: Format):  # type: ignore[no-untyped-def]  # a module has no better type
     """Import a backend's module and its library. Raises BackendMissing naming the extra."""
     try:
-        return importlib.import_module(kind.module)
+        return _module(kind)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing == "haizen_runtime":
@@ -88,4 +91,9 @@ def preload(model_format: str | None) -> None:
         import contextlib
 
         with contextlib.suppress(Exception):
-            importlib.import_module(kind.module)
+            _module(kind)
+
+
+def _module(kind: Format) -> ModuleType:
+    defer(SCIKIT_LEARN)  # which xgboost, lightgbm, mlflow and transformers import, too, where it is installed
+    return importlib.import_module(kind.module)

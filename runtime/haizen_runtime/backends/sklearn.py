@@ -11,7 +11,6 @@ import joblib
 import numpy as np
 
 from haizen_runtime.backends.columns import OUTPUT, as_matrix, first_line
-from haizen_runtime.backends.deferred_modules import SCIKIT_LEARN, defer
 from haizen_runtime.backends.texts import bytes_of, texts_of
 from haizen_runtime.engine.backend import Backend
 from haizen_runtime.protocol.dtypes import datatype_of
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from haizen_runtime.engine.backend import Arrays
 
 Array = np.ndarray[Any, Any]
-
-defer(SCIKIT_LEARN)
 
 CHEAP = frozenset({
     "LogisticRegression", "LinearRegression", "Ridge", "RidgeClassifier", "Lasso", "ElasticNet", "SGDClassifier",

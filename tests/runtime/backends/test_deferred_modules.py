@@ -122,6 +122,16 @@ def test_a_function_taken_earlier_is_the_modules(package: Package) -> None:
     assert package.executions() == 1
 
 
+def test_deferring_again_is_as_once(package: Package) -> None:
+    finders = len(sys.meta_path)
+    for _ in range(3):
+        defer({package.name: frozenset({"double"})})
+    module = package.module()
+    defer({package.name: frozenset({"double"})})
+    assert len(sys.meta_path) == finders
+    assert (module.LIMIT, package.executions()) == (3, 1)
+
+
 def test_what_was_imported_is_not_deferred(packages: Path) -> None:
     imported = Package(packages)
     module = imported.module()
