@@ -34,11 +34,30 @@ _EXACT_FLOAT_INTEGERS: Final = 2.0**53
 _FEW: Final = 64
 """Of so few numbers Python itself finds the largest sooner than numpy does."""
 _LARGEST_FLOAT32: Final = float(np.finfo(np.float32).max)
+_PLAIN: Final = {"FP32": {float}, "FP64": {float}, "INT32": {int}, "INT64": {int}}
+"""Datatypes whose numbers are mostly written as what they are."""
 
 
 def datatype_of(array: Array) -> str:
     """The protocol's name for an array's dtype; strings and other objects are BYTES."""
     return DATATYPE_OF.get(array.dtype, "BYTES")
+
+
+def few_from_json(data: Any, datatype: Any) -> Array | None:
+    """A few flat numbers of the datatype's own kind as an array [elements]: what most requests to small models hold.
+
+    None for whatever needs the closer look of `array_from_json`, which gives the same array or says what is wrong.
+    """
+    if type(data) is not list or len(data) > _FEW or type(datatype) is not str:
+        return None
+    if set(map(type, data)) != _PLAIN.get(datatype):
+        return None
+    if datatype == "FP32" and max(map(abs, data)) > _LARGEST_FLOAT32:
+        return None
+    try:
+        return np.array(data, NUMPY_OF[datatype])
+    except OverflowError:
+        return None
 
 
 def array_from_json(data: list[Any] | Array, datatype: str, where: str) -> Array:
@@ -57,13 +76,9 @@ def array_from_json(data: list[Any] | Array, datatype: str, where: str) -> Array
         raise InvalidInput(f"{where}: the nested lists of data are not of equal length.") from error
     if array.dtype == dtype:
         return array
-    kind = array.dtype.kind
-    few = kind == "f" and array.ndim == 1 and 0 < array.size <= _FEW
-    if few and datatype == "FP32" and max(map(abs, data)) <= _LARGEST_FLOAT32:
-        return array.astype(dtype)
     if array.size == 0:
         return array.astype(dtype)
-    target = dtype.kind
+    kind, target = array.dtype.kind, dtype.kind
     if target == "f":
         return _floats(array, dtype, datatype, data, where)
     if target == "b":

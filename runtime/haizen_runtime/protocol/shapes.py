@@ -24,6 +24,18 @@ def checked_shape(shape: Any, where: str) -> tuple[int, ...]:
     return tuple(shape)
 
 
+def is_shape_of(count: int, shape: Any) -> bool:
+    """Whether something from the wire is a shape, as `checked_shape` wants it, of so many elements."""
+    if type(shape) is not list or len(shape) > MAX_RANK:
+        return False
+    product = 1
+    for size in shape:
+        if type(size) is not int or size < 0:
+            return False
+        product *= size
+    return product == count
+
+
 def element_count(shape: tuple[int, ...], where: str) -> int:
     """The number of elements, multiplied with a limit, so that no product can overflow or allocate."""
     count = 1

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 import orjson
 
-from haizen_runtime.protocol.dtypes import DATATYPE_NAMES, NUMPY_OF, array_from_json
+from haizen_runtime.protocol.dtypes import DATATYPE_NAMES, NUMPY_OF, array_from_json, few_from_json
 from haizen_runtime.protocol.errors import InferenceFailed, InvalidInput
 from haizen_runtime.protocol.json_body import parse_object
 from haizen_runtime.protocol.large_json import LARGE_BYTES, LargeReader
@@ -20,7 +20,7 @@ from haizen_runtime.protocol.messages import (
     Tensor,
 )
 from haizen_runtime.protocol.parameters import apply_parameters
-from haizen_runtime.protocol.shapes import checked_shape, element_count
+from haizen_runtime.protocol.shapes import checked_shape, element_count, is_shape_of
 
 _LARGE: Final = LargeReader()
 
@@ -122,13 +122,18 @@ def _decode_input(item: Any, index: int, binary: BinaryInputs | None) -> Tensor:
     name = item.get("name")
     if type(name) is not str or not name:
         raise InvalidInput(f"inputs[{index}] must have a name, a non-empty string.")
+    datatype: Any = item.get("datatype")
+    shape: Any = item.get("shape")
+    data, parameters = item.get("data"), item.get("parameters")
+    few = few_from_json(data, datatype) if parameters is None else None
+    if few is not None and is_shape_of(few.size, shape):
+        sizes = tuple(shape)
+        return Tensor(name, datatype, sizes, few.reshape(sizes))
     where = f'Input "{name[:80]}"'
-    datatype = item.get("datatype")
     if type(datatype) is not str or datatype not in NUMPY_OF:
         found = "no datatype" if datatype is None else f"datatype {str(datatype)[:40]}"
         raise InvalidInput(f"{where}: {found}; expected one of {DATATYPE_NAMES}.")
-    shape = checked_shape(item.get("shape"), where)
-    data, parameters = item.get("data"), item.get("parameters")
+    shape = checked_shape(shape, where)
     if parameters:
         parameters = _parameters(item, where)
         size = parameters.pop(BINARY_SIZE, None) if parameters else None

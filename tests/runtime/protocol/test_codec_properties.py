@@ -11,9 +11,10 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from haizen_runtime.protocol.dtypes import NUMPY_OF
+from haizen_runtime.protocol.dtypes import NUMPY_OF, array_from_json, few_from_json
 from haizen_runtime.protocol.errors import InvalidInput
 from haizen_runtime.protocol.messages import InferenceResponse, ModelMetadata, Tensor, TensorMetadata
+from haizen_runtime.protocol.shapes import checked_shape, element_count, is_shape_of
 from haizen_runtime.protocol.v1_json import decode_request as decode_v1
 from haizen_runtime.protocol.v2_json import decode_request as decode_v2
 from haizen_runtime.protocol.v2_json import encode_response
@@ -54,6 +55,30 @@ def test_any_data_has_the_promised_shape_and_type(shape: list[int], data: Any, d
         (tensor,) = decode_v2(raw, "m").inputs
         assert tensor.data.shape == tuple(shape)
         assert tensor.data.dtype == NUMPY_OF[datatype]
+
+
+EDGES = st.sampled_from([0.0, -0.0, 1e-46, 1e39, 3.4028235677973366e38, -(2.0**31), 2**31, -(2**63), 2**63, True, 1.5])
+
+
+@given(
+    st.lists(scalars | EDGES, max_size=70) | st.lists(st.floats(), max_size=70) | st.lists(st.integers(), max_size=70),
+    st.sampled_from(sorted(NUMPY_OF)),
+)
+def test_a_few_numbers_are_read_as_a_closer_look_reads_them(data: list[Any], datatype: str) -> None:
+    few = few_from_json(data, datatype)
+    if few is not None:
+        looked_at = array_from_json(data, datatype, "x")
+        assert few.dtype == looked_at.dtype
+        assert few.tobytes() == looked_at.tobytes()
+
+
+@given(st.integers(0, 12), values | st.lists(st.integers(-1, 4) | st.booleans(), max_size=40))
+def test_a_shape_is_recognised_as_a_closer_look_does(count: int, shape: Any) -> None:
+    if is_shape_of(count, shape):
+        assert element_count(checked_shape(shape, "x"), "x") == count
+    else:
+        with contextlib.suppress(InvalidInput):
+            assert element_count(checked_shape(shape, "x"), "x") != count
 
 
 @given(values)
