@@ -24,6 +24,25 @@ WIRE_TYPE_OF: Final[dict[str, np.dtype[Any]]] = {
 """How an element lies in the bytes."""
 
 _LENGTH: Final = struct.Struct("<I")
+_SMALL_BYTES: Final = 512
+"""Up to this, a copy is cheaper than a view, or than a look at its alignment."""
+
+
+_PLAIN: Final = {name: WIRE_TYPE_OF[name] for name in ("FP32", "FP64", "INT32", "INT64", "UINT8")}
+
+
+def few_from_bytes(data: bytes, start: int, end: int, datatype: str, shape: tuple[int, ...]) -> Array | None:
+    """A small tensor in data[start:end], copied: what most requests to small models hold.
+
+    None for whatever needs the closer look of `array_from_bytes`, which gives the same array or says what is wrong.
+    """
+    dtype = _PLAIN.get(datatype)
+    if dtype is None or end - start > _SMALL_BYTES:
+        return None
+    size = dtype.itemsize
+    for each in shape:
+        size *= each
+    return np.frombuffer(data[start:end], dtype).reshape(shape) if size == end - start else None
 
 
 def array_from_bytes(
@@ -62,10 +81,6 @@ def bytes_from_array(array: Array, datatype: str) -> Buffer:
         return array.tobytes()
     array = np.ascontiguousarray(array, dtype)
     return array.reshape(-1).view(np.uint8).data
-
-
-_SMALL_BYTES: Final = 512
-"""Up to this, a copy is cheaper than a view."""
 
 
 def widened(bits: Array) -> Array:

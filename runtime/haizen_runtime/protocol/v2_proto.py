@@ -17,7 +17,7 @@ from haizen_runtime.protocol.errors import InvalidInput
 from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse, RequestedOutput, Scalar, Tensor
 from haizen_runtime.protocol.parameters import apply_parameters
 from haizen_runtime.protocol.shapes import checked_shape
-from haizen_runtime.protocol.tensor_bytes import Buffer, array_from_bytes, bytes_from_array
+from haizen_runtime.protocol.tensor_bytes import Buffer, array_from_bytes, bytes_from_array, few_from_bytes
 from haizen_runtime.protocol.typed_contents import FIELD_OF, Span, array_from_contents, contents_from_array
 from haizen_runtime.protocol.wire import (
     FIXED64,
@@ -151,6 +151,11 @@ def _tensors(data: bytes, pieces: list[Piece], raws: list[Span], model: str) -> 
         )
     tensors = []
     for index, (name, datatype, shape, parameters, contents) in enumerate(pieces):
+        if raws and name and not contents:
+            few = few_from_bytes(data, *raws[index], datatype, shape)
+            if few is not None:
+                tensors.append(Tensor(name, datatype, shape, few, parameters))
+                continue
         where = f'Input "{name[:80]}"'
         if not name:
             raise InvalidInput(f"inputs[{index}] must have a name, a non-empty string.")

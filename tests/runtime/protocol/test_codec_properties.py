@@ -15,6 +15,7 @@ from haizen_runtime.protocol.dtypes import NUMPY_OF, array_from_json, few_from_j
 from haizen_runtime.protocol.errors import InvalidInput
 from haizen_runtime.protocol.messages import InferenceResponse, ModelMetadata, Tensor, TensorMetadata
 from haizen_runtime.protocol.shapes import checked_shape, element_count, is_shape_of
+from haizen_runtime.protocol.tensor_bytes import array_from_bytes, few_from_bytes
 from haizen_runtime.protocol.v1_json import decode_request as decode_v1
 from haizen_runtime.protocol.v2_json import decode_request as decode_v2
 from haizen_runtime.protocol.v2_json import encode_response
@@ -70,6 +71,27 @@ def test_a_few_numbers_are_read_as_a_closer_look_reads_them(data: list[Any], dat
         looked_at = array_from_json(data, datatype, "x")
         assert few.dtype == looked_at.dtype
         assert few.tobytes() == looked_at.tobytes()
+
+
+@given(st.binary(max_size=600), st.integers(0, 5), st.sampled_from(sorted(NUMPY_OF)), arrays.array_shapes(min_dims=0))
+def test_a_few_bytes_are_read_as_a_closer_look_reads_them(
+    data: bytes, start: int, datatype: str, shape: tuple[int, ...]
+) -> None:
+    few = few_from_bytes(data, min(start, len(data)), len(data), datatype, shape)
+    if few is not None:
+        looked_at = array_from_bytes(data, start, len(data), datatype, shape, "x")
+        assert (few.dtype, few.shape) == (looked_at.dtype, looked_at.shape)
+        assert few.tobytes() == looked_at.tobytes()
+        assert few.flags.aligned
+
+
+@given(arrays.arrays(np.int32, arrays.array_shapes(max_side=3)) | arrays.arrays(np.float64, (1, 4)), st.integers(0, 8))
+def test_a_few_bytes_are_recognised(array: Any, start: int) -> None:
+    datatype = {4: "INT32", 8: "FP64"}[array.dtype.itemsize]
+    data = bytes(start) + array.tobytes()
+    few = few_from_bytes(data, start, len(data), datatype, array.shape)
+    assert few is not None
+    assert few.tobytes() == array.tobytes()
 
 
 @given(st.integers(0, 12), values | st.lists(st.integers(-1, 4) | st.booleans(), max_size=40))
