@@ -45,8 +45,10 @@ def paths_of(model: DescribedModel, sample: Sample | None) -> Json:
         sample = {tensor.name: _zeros(tensor) for tensor in model.metadata.inputs}
     v1, v2 = f"/v1/models/{model.name}", f"/v2/models/{model.name}"
     generate = _body(_generate_schema(model), _generate_example(model, sample))
+    # Of a model that streams it takes exactly one answer, and how many there will be nobody knows.
+    single = _body(generate["schema"], None) if model.decoupled else generate
     paths: Json = {
-        f"{v2}/generate": _post(model, "Infer, by the names of the inputs", generate, {"type": "object"}),
+        f"{v2}/generate": _post(model, "Infer, by the names of the inputs", single, {"type": "object"}),
         f"{v2}/generate_stream": _post(
             model, "Infer, answered by server-sent events", generate, EVENT, "text/event-stream"
         ),

@@ -26,7 +26,10 @@ class Code(Model):
         return [{{"name": "words", "datatype": "BYTES", "shape": [-1, 2]}},
                 {{"name": "count", "datatype": "INT32", "shape": [1]}}]
 """
-PREDICT = {"python": "def predict(self, inputs): return list(inputs)", "stream": "def predict(self, inputs): yield [1]"}
+PREDICT = {
+    "python": "def predict(self, inputs): return list(inputs)",
+    "stream": "def predict(self, inputs): yield from [[1], [2]]",
+}
 
 
 def operations(url: str) -> dict[str, Any]:
@@ -41,8 +44,8 @@ def operations(url: str) -> dict[str, Any]:
 
 
 def check(url: str) -> list[str]:
-    """Post every example; returns the paths."""
-    found = operations(url)
+    """Post every example; returns the paths that have one."""
+    found = {path: body for path, body in operations(url).items() if "example" in body}
     for path, body in found.items():
         jsonschema.validate(body["example"], {**body["schema"], "components": body["components"]})
         answer = httpx.post(url + path, json=body["example"], timeout=60)
@@ -107,6 +110,7 @@ def test_every_example_is_answered_and_the_paths_follow_the_models(
         f"/v2/models/{name}/{verb}"
         for name in ("fixed", "flat", "iris", "python", "several", "stream")
         for verb in ("generate", "generate_stream")
+        if (name, verb) != ("stream", "generate")  # takes exactly one answer, and this model gives two
     ]
     assert check(url) == sorted([*native, *generate, "/v1/models/python:explain"])
     assert httpx.post(f"{url}/v2/repository/models/iris/unload").status_code == 200
