@@ -158,7 +158,7 @@ def _v1_example(model: DescribedModel, sample: Sample | None) -> Json | None:
     if len(model.metadata.inputs) == 1 and len(sample) == 1:
         return {"instances": _listed(next(iter(sample.values())))}
     if model.batchable:
-        return {"instances": [{name: _listed(array[0]) for name, array in sample.items()}]}
+        return {"instances": [{name: _listed(array)[0] for name, array in sample.items()}]}
     return {"inputs": {name: _listed(array) for name, array in sample.items()}}
 
 

@@ -95,6 +95,7 @@ def test_every_example_is_answered_and_the_paths_follow_the_models(
 ) -> None:
     (tmp_path / "iris").symlink_to(iris_dir)
     save_onnx(tmp_path / "flat", {"a": "FP32"}, ["rows"])
+    save_onnx(tmp_path / "columns", {"a": "FP32", "b": "BYTES"}, ["rows"])
     save_onnx(tmp_path / "several", {"a": "FP32", "b": "BYTES", "c": "BOOL"}, ["rows", 3])
     save_onnx(tmp_path / "fixed", {"a": "INT8", "b": "UINT64"}, [2, 2])
     for name, predict in PREDICT.items():
@@ -103,12 +104,12 @@ def test_every_example_is_answered_and_the_paths_follow_the_models(
     url = serve_folder()
     native = [
         path
-        for name in ("fixed", "flat", "iris", "python", "several")
+        for name in ("columns", "fixed", "flat", "iris", "python", "several")
         for path in (f"/v1/models/{name}:predict", f"/v2/models/{name}/infer")
     ]
     generate = [
         f"/v2/models/{name}/{verb}"
-        for name in ("fixed", "flat", "iris", "python", "several", "stream")
+        for name in ("columns", "fixed", "flat", "iris", "python", "several", "stream")
         for verb in ("generate", "generate_stream")
         if (name, verb) != ("stream", "generate")  # takes exactly one answer, and this model gives two
     ]
