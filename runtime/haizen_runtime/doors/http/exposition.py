@@ -191,10 +191,10 @@ def _count(family: CounterMetricFamily, rows: Iterable[tuple[*tuple[str, ...], i
 def _seconds(name: str, text: str, rows: Iterable[tuple[str, float, float]]) -> SummaryMetricFamily:
     """How many there were and their seconds together; what versions of one model counted adds up."""
     family = SummaryMetricFamily(name, text, labels=("model_name",))
-    totals: dict[str, tuple[float, float]] = {}
+    totals: dict[str, tuple[int, float]] = {}
     for model, count, seconds in rows:
-        before = totals.get(model, (0.0, 0.0))
-        totals[model] = (before[0] + count, before[1] + seconds)
+        before = totals.get(model, (0, 0.0))
+        totals[model] = (before[0] + int(count), before[1] + seconds)
     for model, (count, seconds) in totals.items():
         family.add_metric((model,), count, seconds)
     return family
