@@ -50,7 +50,8 @@ async def test_health_of_what_does_not_exist(triton: Triton, arguments: tuple[st
 async def test_server_metadata(triton: Triton) -> None:
     metadata = await triton.json("get_server_metadata")
     assert metadata["name"] == "haizen-runtime"
-    assert {"binary_tensor_data", "model_configuration", "statistics"} <= set(metadata["extensions"])
+    assert {"binary_tensor_data", "model_configuration", "schedule_policy", "statistics"} <= set(metadata["extensions"])
+    assert "sequence" not in metadata["extensions"]  # its parameters are read, but no model sees them
 
 
 @pytest.mark.parametrize("version", ["", "1"], ids=["default", "named"])

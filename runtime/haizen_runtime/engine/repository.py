@@ -150,8 +150,8 @@ class Repository:
             self._later(self._retire(retired))
         metrics = model.metrics
         log.info(
-            "model %s is ready (version %s, load %.2fs, warm-up %.3fs, batches of up to %d rows on the event loop)",
-            name, version, metrics.load_seconds, metrics.warmup_seconds, model.loop_rows,
+            "model %s is ready (version %s, load %.2fs, warm-up %.3fs, %s)",
+            name, version, metrics.load_seconds, metrics.warmup_seconds, _place_of(model.loop_rows),
         )  # fmt: skip
         return None
 
@@ -186,3 +186,10 @@ def _forget_garbage() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
+
+
+def _place_of(loop_rows: int) -> str:
+    """Where a model's batches run, in words for the log."""
+    if not loop_rows:
+        return "nothing runs on the event loop"
+    return f"batches of up to {loop_rows} rows on the event loop"

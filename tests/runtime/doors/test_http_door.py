@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import socket
 import subprocess
 import time
 import zlib
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -190,11 +192,25 @@ def test_metrics_have_kserves_names_and_ours(iris_runtime: Any) -> None:
         ('haizen_requests_total{code="200",door="v2",model_name="iris"}', 3),
         ('haizen_requests_total{code="400",door="v2",model_name="iris"}', 1),
         ('haizen_batch_rows_sum{model_name="iris"}', 3),
+        ('haizen_queue_seconds_count{model_name="iris"}', 3),
+        ('haizen_batch_seconds_count{model_name="iris"}', 3),
     ]:
         assert after[name] - before.get(name, 0) == more, name
     assert after['haizen_model_ready{model_name="iris",model_version="1"}'] == 1
     assert after['haizen_requests_in_flight{model_name="iris",model_version="1"}'] == 0
     assert "process_resident_memory_bytes" in after
+    seconds = 'haizen_batch_seconds_sum{model_name="iris"}'
+    assert after[seconds] > before.get(seconds, 0)
+
+
+def test_the_page_names_all_metrics(iris_runtime: Any) -> None:
+    page = Path(__file__).parents[3].joinpath("docs", "http.md").read_text()
+    table = page.partition("## Metrics\n")[2].partition("\n## ")[0]
+    first = "\n".join(row.split("|")[1] for row in table.splitlines() if row.startswith("| `"))
+    told = set(re.findall(r"`(\w+)`", first))
+    text = httpx.get(iris_runtime.url + "/metrics").text
+    ours = set(re.findall(r"^# TYPE ((?:haizen|request)_\w+) ", text, re.MULTILINE))
+    assert told == {*ours, "haizen_processes"}  # which one process alone has not
 
 
 def test_odd_names_do_not_grow_the_metrics(iris_runtime: Any) -> None:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
 
 from haizen_runtime.engine.model import State
 
@@ -50,6 +56,15 @@ class EngineCollector:
         yield _histogram(
             "haizen_batch_rows", "Rows in a batch.", ((model.name, model.metrics.batch_rows) for model in models)
         )
+        yield _seconds(
+            "haizen_queue_seconds", "Seconds that requests waited for their batch to begin.",
+            ((model.name, model.metrics.executed_requests, model.metrics.queue_seconds) for model in models),
+        )  # fmt: skip
+        yield _seconds(
+            "haizen_batch_seconds", "Seconds that batches ran in the model.",
+            ((model.name, count, seconds) for model in models
+             for count, seconds in model.metrics.batch_seconds.values()),
+        )  # fmt: skip
         requests = CounterMetricFamily(
             "haizen_requests", "Answers by door and status code.", labels=("model_name", "door", "code")
         )
@@ -171,6 +186,18 @@ def _count(family: CounterMetricFamily, rows: Iterable[tuple[*tuple[str, ...], i
         totals[key] = totals.get(key, 0) + int(count)
     for key, total in totals.items():
         family.add_metric(key, total)
+
+
+def _seconds(name: str, text: str, rows: Iterable[tuple[str, float, float]]) -> SummaryMetricFamily:
+    """How many there were and their seconds together; what versions of one model counted adds up."""
+    family = SummaryMetricFamily(name, text, labels=("model_name",))
+    totals: dict[str, tuple[int, float]] = {}
+    for model, count, seconds in rows:
+        before = totals.get(model, (0, 0.0))
+        totals[model] = (before[0] + int(count), before[1] + seconds)
+    for model, (count, seconds) in totals.items():
+        family.add_metric((model,), count, seconds)
+    return family
 
 
 def _histogram(name: str, text: str, series: Iterable[tuple[str, Histogram]]) -> HistogramMetricFamily:

@@ -45,8 +45,10 @@ def paths_of(model: DescribedModel, sample: Sample | None) -> Json:
         sample = {tensor.name: _zeros(tensor) for tensor in model.metadata.inputs}
     v1, v2 = f"/v1/models/{model.name}", f"/v2/models/{model.name}"
     generate = _body(_generate_schema(model), _generate_example(model, sample))
+    # Of a model that streams it takes exactly one answer, and how many there will be nobody knows.
+    single = _body(generate["schema"], None) if model.decoupled else generate
     paths: Json = {
-        f"{v2}/generate": _post(model, "Infer, by the names of the inputs", generate, {"type": "object"}),
+        f"{v2}/generate": _post(model, "Infer, by the names of the inputs", single, {"type": "object"}),
         f"{v2}/generate_stream": _post(
             model, "Infer, answered by server-sent events", generate, EVENT, "text/event-stream"
         ),
@@ -156,7 +158,7 @@ def _v1_example(model: DescribedModel, sample: Sample | None) -> Json | None:
     if len(model.metadata.inputs) == 1 and len(sample) == 1:
         return {"instances": _listed(next(iter(sample.values())))}
     if model.batchable:
-        return {"instances": [{name: _listed(array[0]) for name, array in sample.items()}]}
+        return {"instances": [{name: _listed(array)[0] for name, array in sample.items()}]}
     return {"inputs": {name: _listed(array) for name, array in sample.items()}}
 
 

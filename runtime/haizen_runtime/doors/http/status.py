@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from haizen_runtime.doors.http.app import Call, Endpoint, HttpApp
 
 EXTENSIONS: list[str] = [
-    "model_metadata", "model_configuration", "model_repository", "parameters", "sequence", "statistics",
+    "model_metadata", "model_configuration", "model_repository", "parameters", "schedule_policy", "statistics",
     "binary_tensor_data",
 ]  # fmt: skip
 """What `GET /v2` says this server adds to the bare protocol."""
