@@ -33,10 +33,16 @@ class Http1Connection(UnreadLimit, ZttpProtocol):
     _idle_timer: asyncio.TimerHandle | None = None
     _idle_since: float | None = None
     """When the last answer was complete, with no byte of a next request since."""
+    ahead = False
+    """Whether nothing is read because requests that came ahead of an answer wait for their turn in the parser."""
 
     def data_received(self, data: bytes) -> None:
         """Parse; what is no HTTP gets a 400."""
-        self._idle_since = None
+        if self._idle_since is not None:
+            self._idle_since = None
+        elif (before := self.cycle) is not None and not before.response_complete and not before.more_body:
+            self.ahead = True
+            self.flow.pause_reading()
         try:
             self.handle_events(self.conn.receive_event(data))
         except (zttp.RemoteProtocolError, UnicodeDecodeError):
@@ -97,7 +103,6 @@ class Http1Connection(UnreadLimit, ZttpProtocol):
         if self.transport.is_closing():
             return
         self._rest()
-        self.flow.resume_reading()
         # What is left of a body that was answered early still belongs to that request.
         if not self.cycle.more_body:
             self.conn.start_next_cycle()
@@ -105,6 +110,12 @@ class Http1Connection(UnreadLimit, ZttpProtocol):
                 self.handle_events(self.conn.next_event())
             except (zttp.RemoteProtocolError, UnicodeDecodeError):
                 self.handle_remote_protocol_error()
+                return
+        exchange = self.cycle
+        if self.ahead and (exchange.response_complete or exchange.more_body):
+            self.ahead = False
+        if not self.ahead:
+            self.flow.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clocks, and tell the exchange."""
@@ -121,7 +132,7 @@ class Http1Connection(UnreadLimit, ZttpProtocol):
         """Answer what is no HTTP in the form of every other error, unless an answer is on its way already."""
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             self.transport.write(plain_answer(400, "The request is not valid HTTP."))
-        self.transport.close()
+        self.close()
 
     def _rest(self) -> None:
         """Nothing is under way: from now on the connection is idle."""
@@ -137,7 +148,7 @@ class Http1Connection(UnreadLimit, ZttpProtocol):
             return
         end = since + self.timeout_keep_alive
         if self.loop.time() >= end:
-            self.transport.close()
+            self.close()
         else:
             self._idle_timer = self.loop.call_at(end, self._look_if_idle)
 
@@ -149,4 +160,4 @@ class Http1Connection(UnreadLimit, ZttpProtocol):
         if not answered_early:
             limit = self.header_timeout_seconds
             self.transport.write(plain_answer(408, f"The request's headers did not arrive within {limit:g} seconds."))
-        self.transport.close()
+        self.close()

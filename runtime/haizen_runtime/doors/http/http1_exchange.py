@@ -69,11 +69,13 @@ class Http1Exchange(Incoming):
             if not self.response_started and not self._connection.transport.is_closing():
                 self._connection.conn.send_informational(100)
                 self._connection.transport.write(self._connection.conn.data_to_send())
-        self._connection.flow.resume_reading()
+        self.taken()
 
     def taken(self) -> None:
-        """Read on."""
-        self._connection.flow.resume_reading()
+        """Read on, unless more requests than this one came already."""
+        connection = self._connection
+        if not connection.ahead:
+            connection.flow.resume_reading()
 
     async def send(self, message: Mapping[str, Any]) -> None:
         """ASGI. What comes after the client has gone is dropped."""
@@ -123,7 +125,7 @@ class Http1Exchange(Incoming):
         connection.transport.write(conn.data_to_send())
         self.response_complete = True
         if not self.keep_alive or conn.should_close():
-            connection.transport.close()
+            connection.close()
         self.end()
         connection.on_response_complete()
 
@@ -149,7 +151,7 @@ class Http1Exchange(Incoming):
         if connection.transport.is_closing():
             return
         if self.response_started:
-            connection.transport.close()
+            connection.close()
             return
         self._head = (500, [(b"content-length", b"0"), (b"connection", b"close")])
         self._send_body(b"", False)
