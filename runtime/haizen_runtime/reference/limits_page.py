@@ -70,7 +70,7 @@ def _requests() -> list[tuple[str, str, str, str]]:
          f"{_SERVING.header_timeout_seconds:g} s ({_setting('header_timeout_seconds')})", "408", "Slow clients."),
         ("The time in which a client must read on when answers wait for it",
          f"{_SERVING.write_timeout_seconds:g} s ({_setting('write_timeout_seconds')})", "closed",
-         "Clients that send and do not read; nothing more is read from them meanwhile, and nothing left is kept."),
+         "Clients that send and do not read; over HTTP/2 nothing more is read from them at once."),
         ("What is no HTTP, or has headers without end", "the parser's own", "400", "zttp."),
         ("Connections", f"{_SERVING.max_connections} ({_setting('max_connections')})", "503, closed",
          "File descriptors."),

@@ -33,16 +33,10 @@ class Http1Connection(UnreadLimit, ZttpProtocol):
     _idle_timer: asyncio.TimerHandle | None = None
     _idle_since: float | None = None
     """When the last answer was complete, with no byte of a next request since."""
-    ahead = False
-    """Whether nothing is read because requests that came ahead of an answer wait for their turn in the parser."""
 
     def data_received(self, data: bytes) -> None:
         """Parse; what is no HTTP gets a 400."""
-        if self._idle_since is not None:
-            self._idle_since = None
-        elif (before := self.cycle) is not None and not before.response_complete and not before.more_body:
-            self.ahead = True
-            self.flow.pause_reading()
+        self._idle_since = None
         try:
             self.handle_events(self.conn.receive_event(data))
         except (zttp.RemoteProtocolError, UnicodeDecodeError):
@@ -103,6 +97,7 @@ class Http1Connection(UnreadLimit, ZttpProtocol):
         if self.transport.is_closing():
             return
         self._rest()
+        self.flow.resume_reading()
         # What is left of a body that was answered early still belongs to that request.
         if not self.cycle.more_body:
             self.conn.start_next_cycle()
@@ -110,12 +105,6 @@ class Http1Connection(UnreadLimit, ZttpProtocol):
                 self.handle_events(self.conn.next_event())
             except (zttp.RemoteProtocolError, UnicodeDecodeError):
                 self.handle_remote_protocol_error()
-                return
-        exchange = self.cycle
-        if self.ahead and (exchange.response_complete or exchange.more_body):
-            self.ahead = False
-        if not self.ahead:
-            self.flow.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clocks, and tell the exchange."""

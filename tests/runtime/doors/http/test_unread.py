@@ -46,8 +46,6 @@ class Served:
         self.client = client
         self.state = state
         self.answered = 0
-        self.may_answer = asyncio.Event()
-        self.may_answer.set()
 
     @property
     def connection(self) -> Any:
@@ -65,7 +63,6 @@ class Served:
         return not self.state.connections
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
-        await self.may_answer.wait()
         size = int(scope["path"].removeprefix("/") or 8000)
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % size)]})
         await send({"type": "http.response.body", "body": b"a" * size})
@@ -232,24 +229,3 @@ def test_what_a_client_reads_in_time_is_whole(loop: Callable[[], asyncio.Abstrac
         await until(lambda: both.gone)
 
     run(loop, version, case)
-
-
-@loops
-def test_requests_ahead_of_an_answer_stay_with_their_client(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
-    asked, count = b"GET /1 HTTP/1.1\r\nhost: x\r\n\r\n", 5000
-
-    async def case(both: Served) -> None:
-        running, answers = asyncio.get_running_loop(), b""
-        both.may_answer.clear()
-        await both.send(asked)
-        await until(lambda: type(both.connection).__name__ == "Http1")
-        sending = asyncio.ensure_future(both.send(asked * (count - 1)))
-        await until(lambda: both.connection.flow.read_paused)
-        both.may_answer.set()
-        while answers.count(b"\r\n\r\na") < count:
-            answers += await asyncio.wait_for(running.sock_recv(both.client, 1 << 20), LIMIT_SECONDS)
-        await sending
-        assert answers.count(b"HTTP/1.1 200 ") == both.answered == count
-        assert not both.connection.flow.read_paused
-
-    run(loop, "h1", case)
