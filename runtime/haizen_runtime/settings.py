@@ -97,7 +97,8 @@ class Settings:
     max_batch_delay_seconds: float = 0.0
     """How long a request may wait for others to join its batch; with fixed batching only."""
     batch_place: str = "auto"
-    """Where batches run: loop, thread, or auto (the event loop only for listed models whose measured cost is tiny)."""
+    """Where batches run: loop, thread, or auto (the event loop only for listed models whose measured cost is tiny).
+    Models that stream or explain always run on threads."""
     queue_limit: int = 2048
     """The most requests that may wait, for a batch or for their model; more are answered with 503 at once."""
     queue_timeout_seconds: float = 0.0

@@ -264,6 +264,8 @@ class Model:
         run: Callable[..., Any] = run_batch
         if backend.decoupled or backend.explains:
             from haizen_runtime.engine.jobs import run_work as run
+
+            self.loop_rows = 0  # a job takes its time on a thread, and what runs beside it as well
         self._scheduler = BatchScheduler(
             BatchPolicy(
                 rows if backend.batchable else 1,
@@ -359,8 +361,8 @@ class Model:
         request: InferenceRequest,
         is_cancelled: Callable[[], bool] | None,
     ) -> asyncio.Future[Any]:
-        """Queue a job: its key is its own, so that it shares no batch, and its size keeps it off the event loop."""
-        return scheduler.submit(job, job, self.loop_rows + 1, request.deadline, request.priority, is_cancelled)
+        """Queue a job, one row to whoever counts: its key is its own, so that it shares no batch."""
+        return scheduler.submit(job, job, 1, request.deadline, request.priority, is_cancelled)
 
     def withdraw(self) -> None:
         """Take no more requests; those that were taken are still answered, until `unload`."""

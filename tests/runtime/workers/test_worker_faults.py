@@ -18,6 +18,7 @@ from tests.runtime.conftest import wait_for
 
 CODE = '''
 import ctypes, os, signal, socket, subprocess, sys, time
+from pathlib import Path
 import numpy as np
 from haizen_runtime import Model
 
@@ -36,8 +37,10 @@ class Code(Model):
         if word == "child":
             subprocess.Popen(["sleep", "3600"], close_fds=False)
             os._exit(9)
-        if word.startswith("wait"):
-            time.sleep(float(word[4:]))
+        if word.startswith("gate"):  # until the test opens it
+            Path(__file__).with_name(f"{word}-{os.getpid()}").touch()
+            while not Path(__file__).with_name(f"{word}-open").exists():
+                time.sleep(0.01)
         if word.startswith("garbage"):
             self.speak(word)
         return [os.getpid()]
@@ -112,20 +115,18 @@ def test_a_crash_costs_its_own_request(serve_code: Callable[..., Any], word: str
     assert httpx.get(f"{runtime.url}/v2/health/ready").status_code == 200
 
 
-def test_a_kill_from_outside_costs_only_what_that_worker_had(serve_code: Callable[..., Any]) -> None:
+def test_a_kill_from_outside_costs_only_what_that_worker_had(tmp_path: Path, serve_code: Callable[..., Any]) -> None:
     runtime = serve_code(CODE, "--workers=2")
+    victim, survivor = workers_of(runtime.process.pid)
     with ThreadPoolExecutor(2) as clients:
-        pids = set(map(pid_of, clients.map(lambda _: say(runtime.url, "wait0.5"), range(2))))
-        assert len(pids) == 2
-        slow = [clients.submit(say, runtime.url, "wait2") for _ in range(2)]
-        wait_for(lambda: "haizen_requests_in_flight{model_name=\"code\",model_version=\"1\"} 2.0"
-                 in httpx.get(f"{runtime.url}/metrics").text)  # fmt: skip
-        time.sleep(0.3)  # both are with their workers by now; if not, the test still holds
-        victim = pids.pop()
+        held = [clients.submit(say, runtime.url, "gate") for _ in range(2)]
+        wait_for(lambda: all((tmp_path / f"gate-{pid}").exists() for pid in (victim, survivor)), runtime.describe)
         os.kill(victim, signal.SIGKILL)
-        answers = sorted((future.result() for future in slow), key=lambda answer: answer.status_code)
+        wait_for(lambda: any(future.done() for future in held))
+        (tmp_path / "gate-open").touch()
+        answers = sorted((future.result() for future in held), key=lambda answer: answer.status_code)
     assert [answer.status_code for answer in answers] == [200, 503]
-    assert pid_of(answers[0]) in pids
+    assert pid_of(answers[0]) == survivor
     assert "killed by SIGKILL" in answers[1].json()["error"]
 
 
@@ -225,16 +226,18 @@ def test_no_worker_outlives_a_killed_server(serve_code: Callable[..., Any], word
                 future.result()
 
 
-def test_a_drain_answers_what_was_taken(serve_code: Callable[..., Any]) -> None:
+def test_a_drain_answers_what_was_taken(tmp_path: Path, serve_code: Callable[..., Any]) -> None:
     runtime = serve_code(CODE, "--drain_quiet_seconds=0.2")
     workers = workers_of(runtime.process.pid)
     with ThreadPoolExecutor(4) as clients:
-        slow = [clients.submit(say, runtime.url, "wait0.5") for _ in range(4)]
+        held = [clients.submit(say, runtime.url, "gate") for _ in range(4)]
         wait_for(lambda: 'haizen_requests_in_flight{model_name="code",model_version="1"} 4.0'
                  in httpx.get(f"{runtime.url}/metrics").text)  # fmt: skip
         for pid in (runtime.process.pid, *workers):  # as when a whole container is told to end
             os.kill(pid, signal.SIGTERM)
-        assert [future.result().status_code for future in slow] == [200] * 4
+        wait_for(lambda: "draining" in runtime.log, runtime.describe)
+        (tmp_path / "gate-open").touch()
+        assert [future.result().status_code for future in held] == [200] * 4
     assert runtime.wait_exit() == 0, runtime.log
     wait_for(lambda: not any(exists(pid) for pid in workers))
 

@@ -114,7 +114,11 @@ class Http1Connection(UnreadLimit, IdleLimit, ZttpProtocol):
         """Answer what is no HTTP in the form of every other error, unless an answer is on its way already."""
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             self.transport.write(plain_answer(400, "The request is not valid HTTP."))
-        self.transport.close()
+        self.close()
+
+    def end_idle(self) -> None:
+        """End the connection, whether or not its client has read all."""
+        self.close()
 
     def _head_is_late(self) -> None:
         self._head_timer = None
@@ -124,4 +128,4 @@ class Http1Connection(UnreadLimit, IdleLimit, ZttpProtocol):
         if not answered_early:
             limit = self.header_timeout_seconds
             self.transport.write(plain_answer(408, f"The request's headers did not arrive within {limit:g} seconds."))
-        self.transport.close()
+        self.close()

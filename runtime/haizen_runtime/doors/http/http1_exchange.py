@@ -123,7 +123,7 @@ class Http1Exchange(Incoming):
         connection.transport.write(conn.data_to_send())
         self.response_complete = True
         if not self.keep_alive or conn.should_close():
-            connection.transport.close()
+            connection.close()
         self.end()
         connection.on_response_complete()
 
@@ -149,7 +149,7 @@ class Http1Exchange(Incoming):
         if connection.transport.is_closing():
             return
         if self.response_started:
-            connection.transport.close()
+            connection.close()
             return
         self._head = (500, [(b"content-length", b"0"), (b"connection", b"close")])
         self._send_body(b"", False)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import zttp
 from uvicorn.protocols.http.flow_control import service_unavailable
@@ -26,6 +26,9 @@ from uvicorn.protocols.http.zttp_h2_impl import ZttpH2Protocol
 from haizen_runtime.doors.http.http2_exchange import Http2Exchange
 from haizen_runtime.doors.http.idle import IdleLimit
 from haizen_runtime.doors.http.unread import UnreadLimit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 log = logging.getLogger("haizen_runtime")
 
@@ -71,7 +74,7 @@ class Http2Connection(UnreadLimit, IdleLimit, ZttpH2Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, with writes gathered."""
-        outbox: Any = Outbox(transport, self.loop)
+        outbox: Any = Outbox(transport, self.loop, self.watch_rest)
         super().connection_made(outbox)
         outbox.write(self.first_frames)
 
@@ -200,15 +203,21 @@ class Outbox:
     """
 
     __slots__ = (
-        "_chunks", "_loop", "_transport", "abort", "get_extra_info", "is_closing", "pause_reading", "resume_reading",
+        "_chunks", "_closed", "_loop", "_transport", "abort", "get_extra_info", "get_write_buffer_size", "is_closing",
+        "pause_reading", "resume_reading",
     )  # fmt: skip
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, closed: Callable[[], None]
+    ) -> None:
+        """`closed` is called once it is closed; something may still be left to be sent then."""
         self._transport = transport
         self._loop = loop
+        self._closed = closed
         self._chunks: list[bytes] = []
         self.abort = transport.abort
         self.get_extra_info = transport.get_extra_info
+        self.get_write_buffer_size = transport.get_write_buffer_size
         self.is_closing = transport.is_closing
         self.pause_reading = transport.pause_reading
         self.resume_reading = transport.resume_reading
@@ -225,6 +234,7 @@ class Outbox:
         """Write what is left, and close."""
         self._flush()
         self._transport.close()
+        self._closed()
 
     def _flush(self) -> None:
         if self._chunks:
