@@ -27,14 +27,15 @@ def as_matrix(inputs: Mapping[str, Array], columns: Sequence[str], features: int
     else:
         names = list(inputs)
         if columns:
-            names = _ordered(names, columns)
+            names = ordered(names, columns)
         matrix = np.concatenate([inputs[name].reshape(inputs[name].shape[0], -1) for name in names], axis=1)
     if features is not None and matrix.ndim == 2 and matrix.shape[1] != features:
         raise InvalidInput(f"The inputs give {matrix.shape[1]} columns; the model expects {features}.")
     return matrix
 
 
-def _ordered(names: Sequence[str], columns: Sequence[str]) -> list[str]:
+def ordered(names: Sequence[str], columns: Sequence[str]) -> list[str]:
+    """The names in the order of the model's columns. Raises InvalidInput for a column that is missing or unknown."""
     missing = [name for name in columns if name not in names]
     unknown = [name for name in names if name not in columns]
     if missing or unknown:

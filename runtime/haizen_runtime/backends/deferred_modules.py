@@ -12,7 +12,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any, Final
 
 SCIKIT_LEARN: Final[Mapping[str, frozenset[str]]] = {
@@ -26,6 +26,12 @@ SCIKIT_LEARN: Final[Mapping[str, frozenset[str]]] = {
 """
 
 _executing = threading.RLock()
+
+WITHHELD: Final[Mapping[str, str]] = {"pandas": "sklearn.utils.fixes"}
+"""A module, and the one other that does not get it at its import, where nobody has imported it yet.
+
+scikit-learn imports pandas where it is installed, to have its name: tables are recognised by what their owner imported.
+"""
 
 
 def defer(modules: Mapping[str, frozenset[str]]) -> None:
@@ -91,6 +97,8 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        if fullname in WITHHELD and _importer() == WITHHELD[fullname]:
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
         if fullname in self.modules:
             spec = PathFinder.find_spec(fullname, path, target)
             if spec is not None and spec.loader is not None:
@@ -100,6 +108,14 @@ class _Finder(MetaPathFinder):
         if isinstance(above, _DeferredModule) and _execute(above) and fullname in sys.modules:
             return ModuleSpec(fullname, _Imported(sys.modules[fullname]))
         return None
+
+
+def _importer() -> str:
+    """The name of the module whose code is importing now, below the import system's own frames."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("importlib."):
+        frame = frame.f_back
+    return "" if frame is None else str(frame.f_globals.get("__name__", ""))
 
 
 def _execute(module: ModuleType) -> bool:

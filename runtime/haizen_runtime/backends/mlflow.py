@@ -14,6 +14,7 @@ import orjson
 import pandas as pd
 
 from haizen_runtime.backends.columns import OUTPUT, first_line
+from haizen_runtime.backends.frames import column_of, frame_of
 from haizen_runtime.backends.texts import bytes_of, texts_of
 from haizen_runtime.engine.backend import Backend
 from haizen_runtime.protocol.dtypes import NUMPY_OF, datatype_of
@@ -91,16 +92,11 @@ class MlflowBackend(Backend):
             if self.metadata.any_datatype:
                 return texts_of(matrix) if matrix.dtype.kind == "O" else matrix
             return pd.DataFrame(_cast(matrix, self.metadata.inputs[0].datatype))
-        columns = {name: self._column(name, array) for name, array in inputs.items()}
-        if len({len(values) for values in columns.values()}) > 1:
-            raise InvalidInput("The inputs are columns of one table: all need the same length.")
-        return pd.DataFrame(columns)
+        return frame_of({name: self._column(name, array) for name, array in inputs.items()})
 
     def _column(self, name: str, array: Array) -> Any:
-        if not array.ndim or array.size != array.shape[0]:
-            raise InvalidInput(f'Input "{name[:80]}" has shape {list(array.shape)}; expected a column, [n] or [n, 1].')
         kind = _kind(self._specs[name]) if name in self._specs else ""
-        values = array.ravel()
+        values = column_of(name, array)
         if kind == "binary":
             return values
         values = _cast(values, self._datatype(name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,12 @@ from haizen_runtime.backends.columns import OUTPUT, as_matrix, first_line
 from haizen_runtime.backends.texts import bytes_of, texts_of
 from haizen_runtime.engine.backend import Backend
 from haizen_runtime.protocol.dtypes import datatype_of
-from haizen_runtime.protocol.errors import InvalidInput, ModelLoadFailed
+from haizen_runtime.protocol.errors import BackendMissing, InvalidInput, ModelLoadFailed
 from haizen_runtime.protocol.messages import ModelMetadata, TensorMetadata
 
 if TYPE_CHECKING:
     from haizen_runtime.backends.loading import LoadOptions
+    from haizen_runtime.backends.sklearn_tables import TableInputs
     from haizen_runtime.engine.backend import Arrays
 
 Array = np.ndarray[Any, Any]
@@ -50,27 +51,33 @@ class SklearnBackend(Backend):
             self._input = TensorMetadata("input-0", "BYTES", (-1,))
         else:
             self._input = TensorMetadata("input-0", "FP64", (-1, -1 if features is None else int(features)))
+        self._table = _table_inputs(estimator, call, self._columns)
+        self.takes_anything = self._table is not None  # only the steps inside know what a column may hold
         self.metadata = ModelMetadata(
             platform="sklearn",
-            inputs=(self._input,),
+            inputs=(self._input,) if self._table is None else self._table.metadata,
             outputs=(self._output_metadata(estimator, options.predict_proba),),
-            any_input_name=True,
+            any_input_name=self._table is None,
             any_datatype=True,
         )
 
     def execute(self, inputs: Arrays, outputs: Sequence[str] | None) -> dict[str, Array]:
         """Predict; scikit-learn says ValueError or TypeError when the values are not what it takes."""
-        matrix = next(iter(inputs.values())) if len(inputs) == 1 else as_matrix(inputs, self._columns, self._features)
-        if matrix.dtype.kind == "O":
-            matrix = texts_of(matrix)
+        data = self._matrix(inputs) if self._table is None else self._table.table(inputs)
         try:
-            result = self._call(matrix)
+            result = self._call(data)
         except (ValueError, TypeError) as error:
             raise InvalidInput(f"The model refused the input: {first_line(error)}") from error
         return {OUTPUT: result if result.dtype.kind in "iufb" else bytes_of(np.asarray(result))}
 
+    def _matrix(self, inputs: Arrays) -> Array:
+        matrix = next(iter(inputs.values())) if len(inputs) == 1 else as_matrix(inputs, self._columns, self._features)
+        return texts_of(matrix) if matrix.dtype.kind == "O" else matrix
+
     def sample(self, rows: int) -> Arrays | None:
-        """Zeros, or empty strings for text models."""
+        """Zeros, or empty strings for text models. None for tables: their steps may refuse made-up values."""
+        if self._table is not None:
+            return None
         if self._input.datatype == "BYTES":
             return {"input-0": np.full((rows,), b"", dtype=object)}
         if self._input.shape[1] < 0:
@@ -103,6 +110,33 @@ def load(path: Path, options: LoadOptions) -> SklearnBackend:
             logging.getLogger("haizen_runtime").warning("%s: %s", path.name, str(warning.message).splitlines()[0])
             break
     return SklearnBackend(estimator, options)
+
+
+def _table_inputs(estimator: Any, call: Callable[[Any], Any], columns: Sequence[str]) -> TableInputs | None:
+    """What makes tables of requests, for an estimator that takes nothing else."""
+    if not picks_columns_by_name(call, columns):
+        return None
+    try:
+        from haizen_runtime.backends.sklearn_tables import TableInputs
+    except ModuleNotFoundError as error:
+        raise BackendMissing(
+            "The model picks columns by their names, which needs the Python package pandas: "
+            "pip install 'haizen[sklearn]'."
+        ) from error
+    return TableInputs(estimator, columns)
+
+
+def picks_columns_by_name(call: Callable[[Any], Any], columns: Sequence[str]) -> bool:
+    """Whether an estimator's method takes nothing but a table. scikit-learn knows that before it reads a value."""
+    if not columns:
+        return False
+    try:
+        call(np.zeros((1, len(columns))))
+    except ValueError as error:
+        return "only supported for dataframes" in str(error)
+    except Exception:  # of whatever kind the zeros provoke: the first real inference will tell
+        return False
+    return False
 
 
 def _is_cheap(estimator: Any) -> bool:
