@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import kserve
+import numpy as np
 import pytest
 
 from tests.clients.conftest import PYTHON
@@ -20,6 +21,7 @@ CODE = Path(__file__).with_name("kserve_model") / "model.py"
 ANSWERS = [
     "dictionary", "more-in-it", "without-predictions", "arrays", "nan", "preprocessed", "floats", "integers", "texts",
 ]  # fmt: skip
+HEADERS = {"X-Tenant": "blue", "Authorization": "Bearer x"}
 ERRORS = [
     "invalid", "inference", "not-found", "not-ready", "server-not-ready", "server-not-live", "protocol",
     "not-implemented",
@@ -35,7 +37,7 @@ class Servers:
 
     def both(self, path: str, body: Any) -> tuple[httpx.Response, httpx.Response]:
         """KServe's answer and haizen's."""
-        own, haizen = (httpx.post(url + path, json=body, timeout=60) for url in (self.own, self.haizen))
+        own, haizen = (httpx.post(url + path, json=body, headers=HEADERS, timeout=60) for url in (self.own, self.haizen))
         return own, haizen
 
 
@@ -71,11 +73,13 @@ def v1(word: str) -> dict[str, Any]:
 
 
 def v2(word: str) -> dict[str, Any]:
-    return {"id": "7", "inputs": [{"name": "x", "shape": [1], "datatype": "BYTES", "data": [word]}]}
+    tensor = {"name": "x", "shape": [1], "datatype": "BYTES", "data": [word]}
+    return {"id": "7", "parameters": {"depth": 3, "mode": "quick"}, "inputs": [tensor]}
 
 
 @pytest.mark.parametrize(
-    ("verb", "word"), [*(("predict", word) for word in (*ANSWERS, "list")), *(("explain", word) for word in ANSWERS)]
+    ("verb", "word"), [*(("predict", word) for word in (*ANSWERS, "list", "told")),
+     *(("explain", word) for word in (*ANSWERS, "told"))],
 )
 def test_v1_answers(servers: Servers, verb: str, word: str) -> None:
     own, haizen = servers.both(f"/v1/models/iris:{verb}", v1(word))
@@ -91,7 +95,7 @@ def test_errors(servers: Servers, path: str, word: str) -> None:
     assert (own.status_code, own.json()) == (haizen.status_code, haizen.json())
 
 
-@pytest.mark.parametrize("word", ["floats", "integers", "texts"])
+@pytest.mark.parametrize("word", ["floats", "integers", "texts", "told"])
 def test_v2_answers(servers: Servers, word: str) -> None:
     """The outputs are the same; the id is the request's, as the protocol wants it, and there is a version."""
     own, haizen = servers.both("/v2/models/iris/infer", v2(word))
@@ -114,3 +118,12 @@ def test_errors_that_are_told_in_other_words(servers: Servers, word: str, status
     assert own.status_code == haizen.status_code == status
     assert says in own.text
     assert says in haizen.json()["error"]
+
+
+async def test_metadata_and_id_over_grpc(servers: Servers) -> None:
+    tensor = kserve.InferInput("x", [1], "BYTES")
+    tensor.set_data_from_numpy(np.array([b"told"], dtype=object))
+    request = kserve.InferRequest(model_name="iris", infer_inputs=[tensor], request_id="7")
+    client = kserve.InferenceGRPCClient(servers.haizen.removeprefix("http://"))
+    answer = await client.infer(request, headers=[("x-tenant", "blue"), ("authorization", "Bearer x")])
+    assert answer.outputs[0].as_numpy().tolist() == [b"blue", b"Bearer x", b"7"]

@@ -25,13 +25,13 @@ SCIKIT_LEARN: Final[Mapping[str, frozenset[str]]] = {
 (scipy takes over all of numpy's names, those of its Fortran compiler and of its test tools too.)
 """
 
-_executing = threading.RLock()
-
 WITHHELD: Final[Mapping[str, str]] = {"pandas": "sklearn.utils.fixes"}
 """A module, and the one other that does not get it at its import, where nobody has imported it yet.
 
 scikit-learn imports pandas where it is installed, to have its name: tables are recognised by what their owner imported.
 """
+
+_executing = threading.RLock()
 
 
 def defer(modules: Mapping[str, frozenset[str]]) -> None:

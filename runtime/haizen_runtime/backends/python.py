@@ -34,6 +34,7 @@ class PythonBackend(Backend):
         self.instances = count * int(description["concurrency"])
         self.max_batch_rows = int(description["max_batch_rows"])
         self.takes_json = bool(description["takes_json"])
+        self.takes_headers = bool(description["takes_headers"])
         self.decoupled = bool(description["decoupled"])
         self.explains = bool(description["explains"])
         self.batchable = self.max_batch_rows > 1 and not self.takes_json and not self.decoupled

@@ -61,6 +61,8 @@ class Backend(ABC):
         """Put each answer into `answers`; returns after the last, or once nobody reads them. Raises RequestError."""
         raise NotImplementedError
 
+    takes_headers: bool = False
+    """Whether its code wants to know what the call says beside the tensors (call_details.py): then each runs alone."""
     takes_json: bool = False
     """Whether it takes the body of a v1 request as it is (json_bodies.py)."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from haizen_runtime.engine.backend import Backend
 from haizen_runtime.engine.batches import as_request_error, inputs_of, response_of, run_batch, wanted_of
+from haizen_runtime.engine.call_details import CALL_DETAILS, details_of
 from haizen_runtime.engine.streams import AnswerStream
 from haizen_runtime.engine.timing import BatchTiming
 from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse
@@ -30,12 +31,16 @@ def run_work(
 ) -> Sequence[InferenceResponse | Exception | None]:
     """Run a batch of requests, or the one job. Never raises."""
     first = work[0]
-    if not isinstance(first, Job):
-        return run_batch(backend, work, version)  # type: ignore[arg-type]  # a job is always alone
+    request = first.request if isinstance(first, Job) else first
+    token = CALL_DETAILS.set(None if request.headers is None else details_of(request))
     try:
+        if not isinstance(first, Job):
+            return run_batch(backend, work, version)  # type: ignore[arg-type]  # a job is always alone
         return [first.run()]
     except Exception as error:
         return [as_request_error(error)]
+    finally:
+        CALL_DETAILS.reset(token)
 
 
 def explanation(backend: Backend, request: InferenceRequest, version: str | None) -> Job:

@@ -113,6 +113,8 @@ class Model:
         """Whether its version is not known yet, because nobody has looked at the files."""
         self.reload_error: StartError | None = None
         """Why the last reload failed, while the former one serves."""
+        self.takes_headers = False
+        """Whether doors are to set a request's headers."""
         self._tracer: InferenceTracer | None = None
         self._backend: Backend | None = None
         self._successor: tuple[Backend, int] | None = None
@@ -257,12 +259,12 @@ class Model:
         retired = None
         if self._backend is not None and self._scheduler is not None:
             retired = Retired(self._backend, self._scheduler)
-        self._backend = backend
+        self._backend, self.takes_headers = backend, backend.takes_headers
         instances = (backend.instances or settings.instances or usable_cpus()) if backend.concurrent else 1
         rows = min(settings.max_batch_rows, backend.max_batch_rows or settings.max_batch_rows)
         self._tracer = installed_tracer()
         run: Callable[..., Any] = run_batch
-        if backend.decoupled or backend.explains:
+        if backend.decoupled or backend.explains or backend.takes_headers:
             from haizen_runtime.engine.jobs import run_work as run
 
             self.loop_rows = 0  # a job takes its time on a thread, and what runs beside it as well

@@ -66,6 +66,8 @@ class InferenceRequest:
     """Answers whether the client is gone. Cheap; asked only while a request waits."""
     timing: BatchTiming | None = None
     """Filled in when its batch runs, if somebody set it."""
+    headers: Mapping[str, str] | None = None
+    """Of the call, or gRPC's metadata; set for models that take them only."""
 
 
 @dataclass(slots=True)

@@ -108,6 +108,8 @@ def load_error(error: BaseException, path: Path) -> ModelLoadFailed:
     """What went wrong in the model's code, with the line of it."""
     lines = str(error).strip().splitlines()
     text = f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        text += f"; the package that brings {error.name.partition('.')[0]} has to be installed beside the runtime"
     if isinstance(error, SyntaxError) and error.filename:
         return ModelLoadFailed(f"{_shown(error.filename, path)}, line {error.lineno}: {text}")
     own = [

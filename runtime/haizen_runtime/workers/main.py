@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from haizen_runtime.engine.call_details import CALL_DETAILS
 from haizen_runtime.observing.logs import configure
 from haizen_runtime.observing.printed import print_to_log
 from haizen_runtime.protocol.errors import StartError
@@ -124,19 +125,20 @@ class Worker:
     def _start(self, message: dict[str, Any], work: Coroutine[Any, Any, None]) -> None:
         if self._traces is not None and "trace" in message:
             work = self._traces.continued(message["trace"], work)
-        task = asyncio.ensure_future(self._told(message["id"], work))
+        task = asyncio.ensure_future(self._told(message, work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _told(self, number: int, work: Coroutine[Any, Any, None]) -> None:
+    async def _told(self, message: dict[str, Any], work: Coroutine[Any, Any, None]) -> None:
         """Whatever ends a call, the server is told."""
+        CALL_DETAILS.set(message.get("details"))  # of this task, which is the call's own
         try:
             await work
         except BaseException as error:  # also a cancellation: whoever waits is told
             status, text = described(error)
             log.log(logging.ERROR if status >= 500 else logging.INFO, "a request failed: %s", text,
                     exc_info=error if status >= 500 and status != NOT_IMPLEMENTED else None)  # fmt: skip
-            self._tell({"op": "error", "id": number, "status": status, "message": text})
+            self._tell({"op": "error", "id": message["id"], "status": status, "message": text})
 
     async def _answer(self, run: Run, message: dict[str, Any], descriptor: int | None) -> None:
         tensors, segment = pack(await run(unpack(message["inputs"], descriptor, writable=True), message["outputs"]))

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from haizen_runtime.engine.call_details import CALL_DETAILS
 from haizen_runtime.engine.timing import CARRIER, installed_tracer
 from haizen_runtime.observing.logs import configured_format
 from haizen_runtime.protocol.errors import InvalidInput
@@ -115,6 +116,8 @@ class WorkerProcess:
         tensors, segment = pack(inputs)
         if (carrier := CARRIER.get()) is not None:
             more["trace"] = carrier
+        if (details := CALL_DETAILS.get()) is not None:
+            more["details"] = details
         with self._lock:
             if self._gone:
                 if segment is not None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from haizen_runtime.engine.call_details import CALL_DETAILS, CallDetails
 from haizen_runtime.engine.json_bodies import JSON_BODY
 from haizen_runtime.model import Model
 from haizen_runtime.protocol.dtypes import NUMPY_OF
@@ -42,6 +43,7 @@ class ServedModel:
         self.concurrency = _whole(model, "max_concurrency", DEFAULT_CONCURRENCY, path) if is_async else 1
         self.max_batch_rows = _whole(model, "max_batch_size", 1, path)
         self.takes_json = bool(getattr(model, "takes_json", False))
+        self.takes_headers = False
 
     async def load(self) -> None:
         """Raises ModelLoadFailed with the line in the model's code."""
@@ -97,6 +99,7 @@ class ServedModel:
             "concurrency": self.concurrency,
             "max_batch_rows": self.max_batch_rows,
             "takes_json": self.takes_json,
+            "takes_headers": self.takes_headers,
             "decoupled": self.decoupled,
             "explains": self.explains,
             "inputs": self._types("get_input_types"),
@@ -121,6 +124,7 @@ class KServeModel(ServedModel):
         self._name = model.name
         self.max_batch_rows = 1
         self.takes_json = True
+        self.takes_headers = True
         self.explains = True  # or says itself, by NotImplementedError, that it does not
 
     async def load(self) -> None:
@@ -152,16 +156,17 @@ class KServeModel(ServedModel):
 
     async def _called(self, inputs: Mapping[str, Array], **verb: Any) -> Any:
         payload: Any
+        details = CALL_DETAILS.get() or {}
         if JSON_BODY in inputs:
             payload = body_of(inputs)
         elif list(inputs) == ["instances"]:
             payload = {"instances": listed(inputs["instances"])}
         else:
-            payload = self._request(inputs)
-        answer = await self._model(payload, headers={}, **verb)
+            payload = self._request(inputs, details)
+        answer = await self._model(payload, headers=details.get("headers", {}), **verb)
         return answer[0] if isinstance(answer, tuple) else answer  # since 0.15: the body, and the answer's headers
 
-    def _request(self, inputs: Mapping[str, Array]) -> Any:
+    def _request(self, inputs: Mapping[str, Array], details: CallDetails) -> Any:
         import importlib
 
         from haizen_runtime.protocol.dtypes import datatype_of
@@ -173,7 +178,10 @@ class KServeModel(ServedModel):
             tensor = kserve.InferInput(name, list(array.shape), datatype)
             tensor.set_data_from_numpy(array, binary_data=datatype == "FP16")  # the one that lists cannot carry
             tensors.append(tensor)
-        return kserve.InferRequest(model_name=self._name, infer_inputs=tensors)
+        return kserve.InferRequest(
+            model_name=self._name, infer_inputs=tensors, request_id=details.get("id"),
+            parameters=details.get("parameters") or None,
+        )  # fmt: skip
 
 
 def serve_code(path: Path, name: str) -> ServedModel:

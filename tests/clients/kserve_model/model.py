@@ -53,11 +53,19 @@ ERRORS = {
 }
 
 
-def answer(payload):
+def told(payload, headers):
+    """What came beside the tensors."""
+    said = [headers.get("x-tenant"), headers.get("authorization")]
+    if isinstance(payload, dict):
+        return {"predictions": said}
+    return response("BYTES", [*said, payload.id, *(f"{name}={value}" for name, value in payload.parameters.items())])
+
+
+def answer(payload, headers):
     word = word_of(payload)
     if word in ERRORS:
         raise ERRORS[word]
-    return ANSWERS[word](payload)
+    return told(payload, headers) if word == "told" else ANSWERS[word](payload)
 
 
 class Ordinary(kserve.Model):
@@ -67,7 +75,7 @@ class Ordinary(kserve.Model):
         return payload
 
     def predict(self, payload, headers=None, response_headers=None):
-        return answer(payload)
+        return answer(payload, headers)
 
     def postprocess(self, result, headers=None):
         if isinstance(result, dict):
@@ -75,7 +83,7 @@ class Ordinary(kserve.Model):
         return result
 
     def explain(self, payload, headers=None):
-        return answer(payload)
+        return answer(payload, headers)
 
 
 class Coroutines(Ordinary):
@@ -85,7 +93,7 @@ class Coroutines(Ordinary):
 
     async def predict(self, payload, headers=None, response_headers=None):
         await asyncio.sleep(0)
-        return answer(payload)
+        return answer(payload, headers)
 
     async def postprocess(self, result, headers=None):
         await asyncio.sleep(0)
@@ -93,7 +101,7 @@ class Coroutines(Ordinary):
 
     async def explain(self, payload, headers=None):
         await asyncio.sleep(0)
-        return answer(payload)
+        return answer(payload, headers)
 
 
 if os.environ.get("COROUTINES"):

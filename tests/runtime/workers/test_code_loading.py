@@ -14,7 +14,8 @@ import pytest
 @pytest.mark.parametrize(
     ("code", "says"),
     [
-        pytest.param("import nowhere_at_all", "model.py, line 1: ModuleNotFoundError: No module named", id="import"),
+        pytest.param("import nowhere.at_all", "model.py, line 1: ModuleNotFoundError: No module named 'nowhere'; the "
+                     "package that brings nowhere has to be installed beside the runtime", id="import"),
         pytest.param("\nclass Code(:\n", "model.py, line 2: SyntaxError: invalid syntax", id="syntax"),
         pytest.param("x = 1\n\nraise ValueError('no weights')", "model.py, line 3: ValueError: no weights", id="top"),
         pytest.param("import helper\n", "helper.py, line 2: ZeroDivisionError: division by zero", id="helper"),

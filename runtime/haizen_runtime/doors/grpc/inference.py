@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from haizen_runtime.doors.grpc.calls import Buffer, GrpcCall, Methods
 from haizen_runtime.doors.grpc.status import SERVICE
 from haizen_runtime.doors.http.incoming import presence_of
+from haizen_runtime.engine.call_details import grpc_metadata
 from haizen_runtime.protocol.errors import RequestError
 from haizen_runtime.protocol.messages import InferenceResponse
 from haizen_runtime.protocol.v2_proto import RequestMessage, decode_request, encode_response, read_request
@@ -32,7 +33,7 @@ def inference_methods(grpc: GrpcApp) -> Methods:
         data: bytes,
         message: RequestMessage,
         started: float,
-        deadline: float | None,
+        call: GrpcCall,
         is_cancelled: Callable[[], bool] | None,
         encode: Encode = encode_response,
     ) -> list[Buffer]:
@@ -43,8 +44,10 @@ def inference_methods(grpc: GrpcApp) -> Methods:
         status = 500
         try:
             request = decode_request(data, message)
-            request.deadline = deadline
+            request.deadline = call.deadline
             request.is_cancelled = is_cancelled
+            if model.takes_headers:
+                request.headers = grpc_metadata(call.headers)
             decoded = perf_counter()
             response = await model.submit(request)
             inferred = perf_counter()
@@ -63,7 +66,7 @@ def inference_methods(grpc: GrpcApp) -> Methods:
 
     def model_infer(call: GrpcCall, data: bytes, start: int, end: int) -> Awaitable[Sequence[Buffer]]:
         started = perf_counter()
-        return infer(data, read_request(data, start, end), started, call.deadline, presence_of(call.scope))
+        return infer(data, read_request(data, start, end), started, call, presence_of(call.scope))
 
     async def model_stream_infer(call: GrpcCall, stream: MessageStream) -> None:
         from haizen_runtime.doors.grpc.stream_inference import StreamInference

@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from haizen_runtime.doors.grpc.calls import Buffer, GrpcCall
+from haizen_runtime.engine.call_details import grpc_metadata
 from haizen_runtime.engine.metrics import counted
 from haizen_runtime.protocol.errors import ClientGone, RequestError
 from haizen_runtime.protocol.messages import InferenceResponse
@@ -32,7 +33,7 @@ GRPC_ERROR: Final = b"triton_grpc_error"
 
 Answer = list[Buffer]
 Infer = Callable[
-    [bytes, RequestMessage, float, float | None, Callable[[], bool], Callable[[InferenceResponse, bool], Answer]],
+    [bytes, RequestMessage, float, GrpcCall, Callable[[], bool], Callable[[InferenceResponse, bool], Answer]],
     Awaitable[Answer],
 ]
 """One inference, counted and timed. Raises RequestError."""
@@ -114,7 +115,7 @@ class StreamInference:
 
     async def _one(self, data: bytes, message: RequestMessage) -> Answer:
         try:
-            return await self._infer(data, message, perf_counter(), self._call.deadline, lambda: self._closed, last)
+            return await self._infer(data, message, perf_counter(), self._call, lambda: self._closed, last)
         except RequestError as error:
             return self._failed(message, error)
 
@@ -125,6 +126,8 @@ class StreamInference:
                 started = perf_counter()
                 request = decode_request(data, message)
                 request.deadline = self._call.deadline
+                if model.takes_headers:
+                    request.headers = grpc_metadata(self._call.headers)
                 answers = model.stream(request)
                 decoded = perf_counter()
                 metrics.preprocess.observe(decoded - started)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from haizen_runtime.doors.http.inference import check_json
 from haizen_runtime.doors.http.timeouts import TIMEOUT_HEADER, deadline_of
+from haizen_runtime.engine.call_details import http_headers
 from haizen_runtime.engine.metrics import counted
 from haizen_runtime.protocol.errors import ClientGone, InvalidInput, RequestError
 from haizen_runtime.protocol.generate_json import encode_answer, error_event, event, request_from
@@ -97,6 +98,8 @@ def generate_endpoints(app: HttpApp) -> dict[str, Endpoint]:
         request.version = call.match.version
         header = call.headers.get(TIMEOUT_HEADER)
         request.deadline = deadline_of(app.loop.time(), header, app.settings.request_timeout_seconds)
+        if model.takes_headers:
+            request.headers = http_headers(call.headers)
         model.metrics.preprocess.observe(perf_counter() - started)
         return model.stream(request)
 

@@ -19,6 +19,7 @@ from haizen_runtime.doors.http.codecs import (
 from haizen_runtime.doors.http.events import EventCodec, is_event
 from haizen_runtime.doors.http.incoming import incoming_of, presence_of
 from haizen_runtime.doors.http.timeouts import TIMEOUT_HEADER, deadline_of
+from haizen_runtime.engine.call_details import http_headers
 from haizen_runtime.engine.json_bodies import body_answer
 from haizen_runtime.protocol.errors import RequestError, UnsupportedMedia
 
@@ -113,6 +114,8 @@ async def serve_inference(
         request = decode(body)
         request.deadline = deadline_of(app.loop.time(), headers.get(TIMEOUT_HEADER), settings.request_timeout_seconds)
         request.is_cancelled = presence_of(call.scope)
+        if model.takes_headers:
+            request.headers = http_headers(headers)
         decoded = perf_counter()
         response = await (model.explain(request) if explain else model.submit(request))
         inferred = perf_counter()
