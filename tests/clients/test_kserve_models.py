@@ -37,7 +37,9 @@ class Servers:
 
     def both(self, path: str, body: Any) -> tuple[httpx.Response, httpx.Response]:
         """KServe's answer and haizen's."""
-        own, haizen = (httpx.post(url + path, json=body, headers=HEADERS, timeout=60) for url in (self.own, self.haizen))
+        own, haizen = (
+            httpx.post(url + path, json=body, headers=HEADERS, timeout=60) for url in (self.own, self.haizen)
+        )
         return own, haizen
 
 
@@ -78,8 +80,8 @@ def v2(word: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("verb", "word"), [*(("predict", word) for word in (*ANSWERS, "list", "told")),
-     *(("explain", word) for word in (*ANSWERS, "told"))],
+    ("verb", "word"),
+    [*(("predict", word) for word in (*ANSWERS, "list", "told")), *(("explain", word) for word in (*ANSWERS, "told"))],
 )
 def test_v1_answers(servers: Servers, verb: str, word: str) -> None:
     own, haizen = servers.both(f"/v1/models/iris:{verb}", v1(word))

@@ -13,7 +13,8 @@ CallDetails = dict[str, Any]
 """`headers` (str to str), `id` (str or None) and `parameters`; nothing that a message to a worker could not carry."""
 
 CALL_DETAILS: ContextVar[CallDetails | None] = ContextVar("haizen_call_details", default=None)
-"""Set while the one request of such a model runs: in the server on the thread that runs it, in the worker in its task."""
+"""Set while the one request of such a model runs: in the server on the thread that runs it, in the worker in its
+task."""
 
 _GRPCS_OWN: Final = frozenset({"te", "content-type", "host"})
 """Headers of gRPC that are no metadata of the caller's; grpc's own (`grpc-timeout` …) are none either."""

@@ -180,7 +180,7 @@ class KServeModel(ServedModel):
             tensors.append(tensor)
         return kserve.InferRequest(
             model_name=self._name, infer_inputs=tensors, request_id=details.get("id"),
-            parameters=details.get("parameters") or None,
+            parameters=details.get("parameters", {}),
         )  # fmt: skip
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from haizen_runtime.engine.backend import Arrays, Backend
+from haizen_runtime.engine.backend import Backend
 from haizen_runtime.engine.call_details import CALL_DETAILS, CallDetails, grpc_metadata, http_headers
 from haizen_runtime.engine.jobs import explanation, run_work
 from haizen_runtime.protocol.messages import InferenceRequest, Tensor
+
+if TYPE_CHECKING:
+    from haizen_runtime.engine.backend import Arrays
 
 
 class Listening(Backend):
@@ -59,7 +62,7 @@ def test_it_is_there_while_the_request_runs(
 
 
 def test_headers_are_text() -> None:
-    assert http_headers({b"x-tenant": b"bl\xfce", b"te": b"trailers"}) == {"x-tenant": "blü", "te": "trailers"}
+    assert http_headers({b"x-tenant": b"bl\xfc", b"te": b"trailers"}) == {"x-tenant": "blü", "te": "trailers"}
 
 
 def test_metadata_is_what_the_caller_said() -> None:
