@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import zttp
 from uvicorn.protocols.http.flow_control import service_unavailable
@@ -26,9 +26,6 @@ from uvicorn.protocols.http.zttp_h2_impl import ZttpH2Protocol
 from haizen_runtime.doors.http.http2_exchange import Http2Exchange
 from haizen_runtime.doors.http.idle import IdleLimit
 from haizen_runtime.doors.http.unread import UnreadLimit
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 log = logging.getLogger("haizen_runtime")
 
@@ -74,7 +71,7 @@ class Http2Connection(UnreadLimit, IdleLimit, ZttpH2Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, with writes gathered."""
-        outbox: Any = Outbox(transport, self.loop, self.watch_rest)
+        outbox: Any = Outbox(transport, self.loop)
         super().connection_made(outbox)
         outbox.write(self.first_frames)
 
@@ -95,7 +92,7 @@ class Http2Connection(UnreadLimit, IdleLimit, ZttpH2Protocol):
         except zttp.RemoteProtocolError as error:
             log.warning("A client broke HTTP/2: %s", error)
             self.flush()
-            self.transport.close()
+            self.close()
             return
         self.flush()
         if not self.cycles:
@@ -163,6 +160,11 @@ class Http2Connection(UnreadLimit, IdleLimit, ZttpH2Protocol):
         """Say goodbye, and end the connection."""
         self._close_connection()
 
+    def _close_connection(self) -> None:
+        """uvicorn: say goodbye, and close; the client may still have something to read."""
+        super()._close_connection()
+        self.watch_rest()
+
     def handle_window_update(self, stream_id: int) -> None:
         """Let the exchanges go on whose answers wait for room in the client's windows: one's, or the connection's."""
         exchange = self.cycles.get(stream_id)
@@ -203,17 +205,13 @@ class Outbox:
     """
 
     __slots__ = (
-        "_chunks", "_closed", "_loop", "_transport", "abort", "get_extra_info", "get_write_buffer_size", "is_closing",
+        "_chunks", "_loop", "_transport", "abort", "get_extra_info", "get_write_buffer_size", "is_closing",
         "pause_reading", "resume_reading",
     )  # fmt: skip
 
-    def __init__(
-        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, closed: Callable[[], None]
-    ) -> None:
-        """`closed` is called once it is closed; something may still be left to be sent then."""
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
-        self._closed = closed
         self._chunks: list[bytes] = []
         self.abort = transport.abort
         self.get_extra_info = transport.get_extra_info
@@ -234,7 +232,6 @@ class Outbox:
         """Write what is left, and close."""
         self._flush()
         self._transport.close()
-        self._closed()
 
     def _flush(self) -> None:
         if self._chunks:
