@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import struct
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -229,3 +231,22 @@ def test_what_a_client_reads_in_time_is_whole(loop: Callable[[], asyncio.Abstrac
         await until(lambda: both.gone)
 
     run(loop, version, case)
+
+
+@pytest.mark.parametrize("version", sorted(FIRST))
+def test_a_connection_is_gone_with_its_client(version: str) -> None:
+    """Nothing of it waits for the collector: clients of gRPC open a new one every few thousand calls."""
+
+    async def case(both: Served) -> None:
+        await both.send(FIRST[version] + get(version, 0))
+        await until(lambda: both.answered == 1)
+        connection = weakref.ref(both.connection)
+        both.client.close()
+        await until(lambda: both.gone)
+        await until(lambda: connection() is None)
+
+    gc.disable()
+    try:
+        run(uvloop.new_event_loop, version, case)
+    finally:
+        gc.enable()
