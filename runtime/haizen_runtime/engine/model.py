@@ -270,7 +270,7 @@ class Model:
             self.loop_rows = 0  # a job takes its time on a thread, and what runs beside it as well
         self._scheduler = BatchScheduler(
             BatchPolicy(
-                rows if backend.batchable else 1,
+                rows if backend.batchable and not backend.takes_headers else 1,
                 settings.max_batch_delay_seconds if backend.batchable else 0.0,
                 settings.queue_limit,
             ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,8 @@ import pytest
 from haizen_runtime.engine.backend import Backend
 from haizen_runtime.engine.call_details import CALL_DETAILS, CallDetails, grpc_metadata, http_headers
 from haizen_runtime.engine.jobs import explanation, run_work
-from haizen_runtime.protocol.messages import InferenceRequest, Tensor
+from haizen_runtime.engine.model import Model
+from haizen_runtime.protocol.messages import InferenceRequest, ModelMetadata, Tensor, TensorMetadata
 
 if TYPE_CHECKING:
     from haizen_runtime.engine.backend import Arrays
@@ -59,6 +61,17 @@ def test_it_is_there_while_the_request_runs(
     run_work(backend, [work], "1")
     assert backend.heard == [heard]
     assert CALL_DETAILS.get() is None
+
+
+async def test_what_one_call_says_is_not_told_of_another() -> None:
+    backend = Listening()
+    backend.metadata = ModelMetadata("listening", (TensorMetadata("x", "FP32", (-1,)),), (), True, True)
+    model = Model("m", "1", lambda: backend)
+    await asyncio.to_thread(model.load)
+    model.start()
+    assert model.takes_headers
+    await asyncio.gather(*[model.infer(request({"number": str(number)})) for number in range(3)])
+    assert [each and each["headers"] for each in backend.heard] == [{"number": str(number)} for number in range(3)]
 
 
 def test_headers_are_text() -> None:
