@@ -73,6 +73,7 @@ async def gateway_to(
         gateway.backend(KEY).set_traffic([Share("a", 100)], {"a": upstream})
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway_port}", timeout=30) as client:
             yield client, gateway, upstream
+        await asyncio.wait_for(upstream.drained(), 60)
 
 
 @pytest.mark.parametrize("path", ["/plain", "/chunked"])

@@ -80,6 +80,7 @@ async def gateway_to_grpc() -> AsyncIterator[tuple[grpc.aio.Channel, Gateway, Up
             yield channel, gateway, upstream, handlers
     finally:
         await local.stop()
+        await asyncio.wait_for(upstream.drained(), 60)
         await upstream_server.stop(None)
 
 

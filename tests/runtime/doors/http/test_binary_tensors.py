@@ -6,6 +6,7 @@ import gzip
 import struct
 import subprocess
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,13 @@ from tests.runtime.tensor_cases import DATATYPES, SHAPES, json_values, values_of
 
 LENGTH = "inference-header-content-length"
 CLIENT = httpx.Client()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_client() -> Iterator[None]:
+    """A client for all, since a new one for each costs more than most of these requests."""
+    with CLIENT:
+        yield
 
 
 def described(name: str, datatype: str, array: Any) -> tuple[dict[str, Any], bytes]:
