@@ -97,14 +97,39 @@ def test_errors(servers: Servers, path: str, word: str) -> None:
     assert (own.status_code, own.json()) == (haizen.status_code, haizen.json())
 
 
-@pytest.mark.parametrize("word", ["floats", "integers", "texts", "told"])
+@pytest.mark.parametrize("word", ["floats", "integers", "texts", "told", "parameters"])
 def test_v2_answers(servers: Servers, word: str) -> None:
-    """The outputs are the same; the id is the request's, as the protocol wants it, and there is a version."""
+    """The same outputs and parameters; the id is the request's, as the protocol wants it, and there is a version."""
     own, haizen = servers.both("/v2/models/iris/infer", v2(word))
     assert own.status_code == haizen.status_code == 200
     assert haizen.json()["id"] == "7"
     outputs = [{name: value for name, value in each.items() if value is not None} for each in own.json()["outputs"]]
     assert outputs == haizen.json()["outputs"]
+    assert own.json().get("parameters") == haizen.json().get("parameters")
+
+
+def test_an_id_is_the_models_when_the_request_has_none(servers: Servers) -> None:
+    own, haizen = servers.both("/v2/models/iris/infer", {**v2("floats"), "id": None})
+    assert own.json()["id"] == haizen.json()["id"] == "r-1"
+
+
+@pytest.mark.parametrize("path", ["/v1/models/iris:predict", "/v2/models/iris/infer"])
+def test_headers_of_the_answer(servers: Servers, path: str) -> None:
+    """All but those that say how the body is sent: KServe's server sends a model's content type with its own JSON."""
+    own, haizen = servers.both(path, v2("headers") if "v2" in path else v1("headers"))
+    assert own.status_code == haizen.status_code == 200
+    for name in ("x-cost", "x-note"):
+        assert own.headers.get_list(name) == haizen.headers.get_list(name) != []
+    assert haizen.headers.get_list("content-type") == ["application/json"]
+    assert own.json().get("predictions") == haizen.json().get("predictions")
+
+
+@pytest.mark.parametrize("path", ["/v1/models/iris:predict", "/v2/models/iris/infer"])
+@pytest.mark.parametrize(("word", "named"), [("split-header", "x-cost"), ("named-header", "x cost")])
+def test_a_header_that_http_cannot_carry_is_an_error(servers: Servers, path: str, word: str, named: str) -> None:
+    haizen = httpx.post(servers.haizen + path, json=v2(word) if "v2" in path else v1(word), timeout=60)
+    assert haizen.status_code == 500
+    assert haizen.json() == {"error": f"The model's answer has a header that HTTP cannot carry: '{named}'."}
 
 
 @pytest.mark.parametrize(
@@ -129,3 +154,15 @@ async def test_metadata_and_id_over_grpc(servers: Servers) -> None:
     client = kserve.InferenceGRPCClient(servers.haizen.removeprefix("http://"))
     answer = await client.infer(request, headers=[("x-tenant", "blue"), ("authorization", "Bearer x")])
     assert answer.outputs[0].as_numpy().tolist() == [b"blue", b"Bearer x", b"7"]
+
+
+async def test_parameters_of_the_answer_over_grpc(servers: Servers) -> None:
+    tensor = kserve.InferInput("x", [1], "BYTES")
+    tensor.set_data_from_numpy(np.array([b"parameters"], dtype=object))
+    request = kserve.InferRequest(model_name="iris", infer_inputs=[tensor])
+    answer = await kserve.InferenceGRPCClient(servers.haizen.removeprefix("http://")).infer(request)
+    assert answer.id == "r-1"
+    assert answer.parameters["took_ms"].int64_param == 3
+    assert answer.parameters["by"].string_param == "rule"
+    assert answer.parameters["cached"].bool_param
+    assert answer.outputs[0].parameters["unit"].string_param == "points"

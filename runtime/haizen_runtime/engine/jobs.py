@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from haizen_runtime.engine.backend import Backend
 from haizen_runtime.engine.batches import as_request_error, inputs_of, response_of, run_batch, wanted_of
-from haizen_runtime.engine.call_details import CALL_DETAILS, details_of
+from haizen_runtime.engine.call_details import ANSWER_DETAILS, CALL_DETAILS, add_details, details_of
 from haizen_runtime.engine.streams import AnswerStream
 from haizen_runtime.engine.timing import BatchTiming
 from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse
@@ -33,14 +33,21 @@ def run_work(
     first = work[0]
     request = first.request if isinstance(first, Job) else first
     token = CALL_DETAILS.set(None if request.headers is None else details_of(request))
+    answer_token = ANSWER_DETAILS.set(None)
     try:
-        if not isinstance(first, Job):
-            return run_batch(backend, work, version)  # type: ignore[arg-type]  # a job is always alone
-        return [first.run()]
+        if isinstance(first, Job):
+            results: list[InferenceResponse | Exception | None] = [first.run()]
+        else:
+            results = [*run_batch(backend, work, version)]  # type: ignore[arg-type]  # a job is always alone
+        details = ANSWER_DETAILS.get()
+        if details is not None and isinstance(results[0], InferenceResponse):
+            add_details(results[0], details)
+        return results
     except Exception as error:
         return [as_request_error(error)]
     finally:
         CALL_DETAILS.reset(token)
+        ANSWER_DETAILS.reset(answer_token)
 
 
 def explanation(backend: Backend, request: InferenceRequest, version: str | None) -> Job:

@@ -80,6 +80,8 @@ class InferenceResponse:
     id: str | None = None
     parameters: Mapping[str, Scalar] | None = None
     final: bool = True
+    headers: Mapping[str, str] | None = None
+    """What a model wants to be sent beside it over HTTP."""
 
 
 @dataclass(slots=True, frozen=True)

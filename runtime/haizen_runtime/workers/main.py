@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from haizen_runtime.engine.call_details import CALL_DETAILS
+from haizen_runtime.engine.call_details import ANSWER_DETAILS, CALL_DETAILS
 from haizen_runtime.observing.logs import configure
 from haizen_runtime.observing.printed import print_to_log
 from haizen_runtime.protocol.errors import StartError
@@ -142,7 +142,10 @@ class Worker:
 
     async def _answer(self, run: Run, message: dict[str, Any], descriptor: int | None) -> None:
         tensors, segment = pack(await run(unpack(message["inputs"], descriptor, writable=True), message["outputs"]))
-        self._tell({"op": "answer", "id": message["id"], "outputs": tensors}, segment)
+        answer = {"op": "answer", "id": message["id"], "outputs": tensors}
+        if (details := ANSWER_DETAILS.get()) is not None:
+            answer["details"] = details
+        self._tell(answer, segment)
 
     async def _emit(
         self, served: ServedModel, emission: Emission, message: dict[str, Any], descriptor: int | None

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from haizen_runtime.engine.call_details import ANSWER_DETAILS
 from haizen_runtime.engine.metrics import WorkerUsage
 from haizen_runtime.engine.streams import Answers
 from haizen_runtime.protocol.errors import DeadlineExceeded, ModelLoadFailed, ModelNotReady
@@ -83,9 +84,12 @@ class WorkerPool:
         """Infer, or explain, on a free worker; blocking. Raises RequestError."""
         with self._busy() as worker:
             try:
-                return worker.call(op, inputs, outputs).result(self._limit)
+                answer, details = worker.call(op, inputs, outputs).result(self._limit)
             except FutureTimeout:
                 raise self._hung(worker) from None
+        if details is not None:
+            ANSWER_DETAILS.set(details)
+        return answer
 
     def stream(
         self,

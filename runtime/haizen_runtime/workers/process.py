@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from haizen_runtime.engine.call_details import CALL_DETAILS
+from haizen_runtime.engine.call_details import CALL_DETAILS, AnswerDetails, checked_answer
 from haizen_runtime.engine.timing import CARRIER, installed_tracer
 from haizen_runtime.observing.logs import configured_format
 from haizen_runtime.protocol.errors import InvalidInput
@@ -28,6 +28,9 @@ from haizen_runtime.workers.lifeline import exit_words
 from haizen_runtime.workers.tensors import bytes_of, pack, unpack
 
 Array = np.ndarray[Any, Any]
+
+Answered = tuple[dict[str, Array], AnswerDetails | None]
+"""The outputs, and what the model says beside them."""
 
 END_SECONDS: Final = 2.0
 """How long a worker whose socket is closed may take to end by itself."""
@@ -58,7 +61,7 @@ class WorkerProcess:
         self._death = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else -1
         self._lock = threading.Lock()
         self._reaping = threading.Lock()
-        self._calls: dict[int, Future[dict[str, Array]] | StreamCall] = {}
+        self._calls: dict[int, Future[Answered] | StreamCall] = {}
         self._numbers = 0
         self._gone = False
         with contextlib.suppress(OSError):  # it is gone already: `read` will tell
@@ -85,12 +88,12 @@ class WorkerProcess:
         except OSError:
             return None
 
-    def call(self, op: str, inputs: Mapping[str, Array], outputs: Sequence[str] | None) -> Future[dict[str, Array]]:
+    def call(self, op: str, inputs: Mapping[str, Array], outputs: Sequence[str] | None) -> Future[Answered]:
         """Send a request to infer or explain; its answer comes to the future.
 
         Raises WorkerLost when the process has ended.
         """
-        future: Future[dict[str, Array]] = Future()
+        future: Future[Answered] = Future()
         self._begin(lambda number: future, op, inputs, {"outputs": outputs})
         return future
 
@@ -108,11 +111,11 @@ class WorkerProcess:
 
     def _begin(
         self,
-        make: Callable[[int], Future[dict[str, Array]] | StreamCall],
+        make: Callable[[int], Future[Answered] | StreamCall],
         op: str,
         inputs: Mapping[str, Array],
         more: dict[str, Any],
-    ) -> Future[dict[str, Array]] | StreamCall:
+    ) -> Future[Answered] | StreamCall:
         tensors, segment = pack(inputs)
         if (carrier := CARRIER.get()) is not None:
             more["trace"] = carrier
@@ -147,6 +150,7 @@ class WorkerProcess:
                 return
             if op == "part":
                 raise ValueError("many answers to a call for one")
+            details = checked_answer(message["details"]) if "details" in message else None
         elif descriptor is not None:
             os.close(descriptor)
             raise ValueError("a descriptor that belongs to nothing")
@@ -160,7 +164,7 @@ class WorkerProcess:
         elif isinstance(call, StreamCall):
             call.set_result(None)
         else:
-            call.set_result(outputs)
+            call.set_result((outputs, details))
 
     def stop(self) -> None:
         """Ask it to end once it has answered."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -11,10 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from haizen_runtime.engine.call_details import CALL_DETAILS, CallDetails
 from haizen_runtime.engine.json_bodies import JSON_BODY
 from haizen_runtime.model import Model
-from haizen_runtime.protocol.dtypes import NUMPY_OF
 from haizen_runtime.protocol.errors import InvalidInput, ModelLoadFailed
 from haizen_runtime.protocol.messages import Scalar
 from haizen_runtime.workers.emitting import items_of
@@ -116,74 +113,6 @@ class ServedModel:
             ) from error
 
 
-class KServeModel(ServedModel):
-    """A kserve.Model: called as KServe's own server calls it, with its payloads and through its `__call__`."""
-
-    def __init__(self, model: Any, path: Path) -> None:
-        super().__init__(model, path)
-        self._name = model.name
-        self.max_batch_rows = 1
-        self.takes_json = True
-        self.takes_headers = True
-        self.explains = True  # or says itself, by NotImplementedError, that it does not
-
-    async def load(self) -> None:
-        """KServe's rule: a model is ready when `ready` says so after load."""
-        await super().load()
-        if not self._model.ready:
-            raise ModelLoadFailed(
-                f"{self._path.name}: the model is not ready after load; load must set self.ready = True."
-            )
-
-    async def infer(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None) -> dict[str, Array]:
-        """A v1 body goes in as its dictionary, tensors as an InferRequest."""
-        answer = await self._called(inputs)
-        if JSON_BODY in inputs:
-            return as_body(_plain(answer))
-        return wanted(_outputs(answer), outputs)
-
-    async def explain(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None) -> dict[str, Array]:
-        """Raises NotImplementedError, as kserve.Model does, for a class without explain."""
-        return explanation_body(_plain(await self._called(inputs, **_explain_verb())))
-
-    async def stream(
-        self, inputs: Mapping[str, Array], outputs: Sequence[str] | None, parameters: Mapping[str, Scalar]
-    ) -> AsyncGenerator[dict[str, Array]]:
-        """What predict yields, each as the answer it would be by itself."""
-        async with aclosing(items_of(await self._called(inputs))) as items:
-            async for item in items:
-                yield wanted(_outputs(item), outputs)
-
-    async def _called(self, inputs: Mapping[str, Array], **verb: Any) -> Any:
-        payload: Any
-        details = CALL_DETAILS.get() or {}
-        if JSON_BODY in inputs:
-            payload = body_of(inputs)
-        elif list(inputs) == ["instances"]:
-            payload = {"instances": listed(inputs["instances"])}
-        else:
-            payload = self._request(inputs, details)
-        answer = await self._model(payload, headers=details.get("headers", {}), **verb)
-        return answer[0] if isinstance(answer, tuple) else answer  # since 0.15: the body, and the answer's headers
-
-    def _request(self, inputs: Mapping[str, Array], details: CallDetails) -> Any:
-        import importlib
-
-        from haizen_runtime.protocol.dtypes import datatype_of
-
-        kserve = importlib.import_module("kserve")
-        tensors = []
-        for name, array in inputs.items():
-            datatype = datatype_of(array)
-            tensor = kserve.InferInput(name, list(array.shape), datatype)
-            tensor.set_data_from_numpy(array, binary_data=datatype == "FP16")  # the one that lists cannot carry
-            tensors.append(tensor)
-        return kserve.InferRequest(
-            model_name=self._name, infer_inputs=tensors, request_id=details.get("id"),
-            parameters=details.get("parameters", {}),
-        )  # fmt: skip
-
-
 def serve_code(path: Path, name: str) -> ServedModel:
     """Import model.py and make the model of it, not loaded yet. Raises ModelLoadFailed."""
     from haizen_runtime.workers import vertex
@@ -193,6 +122,8 @@ def serve_code(path: Path, name: str) -> ServedModel:
     model = make_model(kind, name, path)
     bases = tuple(kserve_bases())
     if bases and isinstance(model, bases):
+        from haizen_runtime.workers.kserve_models import KServeModel
+
         return KServeModel(model, path)
     return vertex.PredictorModel(model, path) if vertex.is_predictor(model) else ServedModel(model, path)
 
@@ -236,29 +167,3 @@ def listed(array: Array) -> Any:
 def takes_parameters(predict: Any) -> bool:
     """Whether a method has an argument for the request's parameters."""
     return "parameters" in inspect.signature(predict).parameters
-
-
-def _explain_verb() -> dict[str, Any]:
-    """How a kserve.Model is told to explain: `verb` since 0.11, `model_type` before."""
-    module = sys.modules["kserve.model"]
-    if hasattr(module, "InferenceVerb"):
-        return {"verb": module.InferenceVerb.EXPLAIN}
-    return {"model_type": module.ModelType.EXPLAINER}
-
-
-def _plain(answer: Any) -> Any:
-    """What JSON can hold of an InferResponse: its dictionary, which comes in a pair since 0.14; else the very same."""
-    body = answer.to_rest() if hasattr(answer, "to_rest") else answer
-    return body[0] if isinstance(body, tuple) and body is not answer else body
-
-
-def _outputs(answer: Any) -> dict[str, Array]:
-    if hasattr(answer, "outputs"):
-        return {each.name: _numpy(each) for each in answer.outputs}
-    return as_outputs(answer)
-
-
-def _numpy(output: Any) -> Array:
-    array = as_outputs(output.as_numpy())
-    (value,) = array.values()
-    return value.reshape(output.shape) if output.datatype in NUMPY_OF else value

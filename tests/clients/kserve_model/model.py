@@ -20,6 +20,13 @@ def response(datatype, values):
     return InferResponse(response_id="r-1", model_name="iris", infer_outputs=[output])
 
 
+def with_parameters():
+    answer = response("INT64", [3])
+    answer.parameters = {"took_ms": 3, "by": "rule", "cached": True}
+    answer.outputs[0].parameters = {"unit": "points"}
+    return answer
+
+
 def word_of(payload):
     if isinstance(payload, dict):
         return payload["instances"][0]
@@ -38,6 +45,7 @@ ANSWERS = {
     "floats": lambda payload: response("FP32", [1.5, 2.5]),
     "integers": lambda payload: response("INT64", [1, -2]),
     "texts": lambda payload: response("BYTES", ["a", "ü"]),
+    "parameters": lambda payload: with_parameters(),
 }
 ERRORS = {
     "invalid": errors.InvalidInput("no such word"),
@@ -61,8 +69,19 @@ def told(payload, headers):
     return response("BYTES", [*said, payload.id, *(f"{name}={value}" for name, value in payload.parameters.items())])
 
 
-def answer(payload, headers):
+HEADERS = {
+    "headers": {"X-Cost": "7", "x-note": "grün", "content-length": "1", "content-type": "text/x-own"},
+    "split-header": {"x-cost": "7\r\nx-evil: 1"},
+    "named-header": {"x cost": "7"},
+}
+
+
+def answer(payload, headers, response_headers=None):
     word = word_of(payload)
+    if word in HEADERS:
+        if response_headers is not None:
+            response_headers.update(HEADERS[word])
+        return {"predictions": [1]} if isinstance(payload, dict) else response("INT64", [1])
     if word in ERRORS:
         raise ERRORS[word]
     return told(payload, headers) if word == "told" else ANSWERS[word](payload)
@@ -74,10 +93,13 @@ class Ordinary(kserve.Model):
             payload["seen"] = sorted(payload)
         return payload
 
-    def predict(self, payload, headers=None, response_headers=None):
-        return answer(payload, headers)
+    def __init__(self, name):
+        super().__init__(name, return_response_headers=True)
 
-    def postprocess(self, result, headers=None):
+    def predict(self, payload, headers=None, response_headers=None):
+        return answer(payload, headers, response_headers)
+
+    def postprocess(self, result, headers=None, response_headers=None):
         if isinstance(result, dict):
             result["after"] = True
         return result
@@ -93,11 +115,11 @@ class Coroutines(Ordinary):
 
     async def predict(self, payload, headers=None, response_headers=None):
         await asyncio.sleep(0)
-        return answer(payload, headers)
+        return answer(payload, headers, response_headers)
 
-    async def postprocess(self, result, headers=None):
+    async def postprocess(self, result, headers=None, response_headers=None):
         await asyncio.sleep(0)
-        return super().postprocess(result, headers)
+        return super().postprocess(result, headers, response_headers)
 
     async def explain(self, payload, headers=None):
         await asyncio.sleep(0)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from haizen_runtime.doors.http.answer_headers import with_model_headers
 from haizen_runtime.doors.http.codecs import (
     JSON_LENGTH,
     Decode,
@@ -120,6 +121,8 @@ async def serve_inference(
         response = await (model.explain(request) if explain else model.submit(request))
         inferred = perf_counter()
         answer = encode(response, request)
+        if response.headers is not None:
+            answer = with_model_headers(answer, response.headers, headers)
         metrics.preprocess.observe(decoded - started)
         (metrics.explain if explain else metrics.predict).observe(inferred - decoded)
         metrics.postprocess.observe(perf_counter() - inferred)
