@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import ssl
 import struct
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +21,7 @@ from uvicorn.server import ServerState
 
 from haizen_runtime.doors.http.connections import connection_class
 from haizen_runtime.settings import Settings
+from tests.runtime.certificates import Authority
 
 Case = Callable[["Served"], Awaitable[None]]
 
@@ -71,7 +74,10 @@ class Served:
         self.answered += 1
 
     async def send(self, data: bytes) -> None:
-        await asyncio.get_running_loop().sock_sendall(self.client, data)
+        if isinstance(self.client, ssl.SSLSocket):  # which the loop does not take
+            await asyncio.to_thread(self.client.sendall, data)
+        else:
+            await asyncio.get_running_loop().sock_sendall(self.client, data)
 
     async def leave_little_unread(self) -> None:
         """Ask until some of the answers waits, too little for writing to be paused."""
@@ -94,8 +100,23 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
+class Tls:
+    """What both ends need for it."""
+
+    def __init__(self, folder: Path) -> None:
+        authority = Authority("the authority")
+        self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.server.load_cert_chain(*authority.write(folder, "server"))
+        self.client = ssl.create_default_context(cadata=authority.pem.decode())
+
+    async def wrapped(self, client: socket.socket) -> socket.socket:
+        """A connected socket after its handshake."""
+        client.setblocking(True)
+        return await asyncio.to_thread(self.client.wrap_socket, client, server_hostname="localhost")
+
+
 @asynccontextmanager
-async def served(version: str, settings: Settings) -> AsyncIterator[Served]:
+async def served(version: str, settings: Settings, tls: Tls | None = None) -> AsyncIterator[Served]:
     loop, state = asyncio.get_running_loop(), ServerState()
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as client:
         for end, option in ((listener, socket.SO_SNDBUF), (client, socket.SO_RCVBUF)):
@@ -108,21 +129,26 @@ async def served(version: str, settings: Settings) -> AsyncIterator[Served]:
         config.load()
         protocol: Any = connection_class(settings)
         server = await loop.create_server(
-            lambda: protocol(config=config, server_state=state, app_state={}, _loop=loop), sock=listener
-        )
+            lambda: protocol(config=config, server_state=state, app_state={}, _loop=loop),
+            sock=listener, ssl=tls and tls.server,
+        )  # fmt: skip
         client.setblocking(False)
         await loop.sock_connect(client, listener.getsockname())
+        both.client = client if tls is None else await tls.wrapped(client)
         await until(lambda: bool(state.connections))
         try:
             yield both
         finally:
             server.close()
             await until(lambda: both.gone or both.connection.transport.abort())
+            both.client.close()
 
 
-def run(loop: Callable[[], asyncio.AbstractEventLoop], version: str, case: Case, **settings: Any) -> None:
+def run(
+    loop: Callable[[], asyncio.AbstractEventLoop], version: str, case: Case, tls: Tls | None = None, **settings: Any
+) -> None:
     async def main() -> None:
-        async with served(version, Settings(model_name="x", **settings)) as both:
+        async with served(version, Settings(model_name="x", **settings), tls) as both:
             await case(both)
 
     with asyncio.Runner(loop_factory=loop) as runner:
@@ -170,6 +196,24 @@ def test_a_connection_that_is_closed_does_not_wait_for_its_client_for_ever(
 
     idle = 1 if end is rest else 60
     run(loop, version, case, write_timeout_seconds=0.2, header_timeout_seconds=1, keep_alive_timeout_seconds=idle)
+
+
+async def cut(both: Served) -> None:
+    """Half-closed below TLS, which does not tell the connection: only its idle clock ends it."""
+    socket.socket.shutdown(both.client, socket.SHUT_WR)
+
+
+@loops
+@pytest.mark.parametrize("end", [garbage, cut, shutdown, rest])
+def test_nor_over_tls(loop: Callable[[], asyncio.AbstractEventLoop], end: Case, tmp_path: Path) -> None:
+    async def case(both: Served) -> None:
+        await both.leave_little_unread()
+        await end(both)
+        await until(lambda: both.gone)
+
+    idle = 1 if end in (rest, cut) else 60
+    run(loop, "h1", case, Tls(tmp_path), write_timeout_seconds=0.2, header_timeout_seconds=1,
+        keep_alive_timeout_seconds=idle)  # fmt: skip
 
 
 class HandDriven:
