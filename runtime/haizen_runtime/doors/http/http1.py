@@ -16,7 +16,7 @@ from haizen_runtime.doors.http.plain_answers import plain_answer
 from haizen_runtime.doors.http.unread import UnreadLimit
 
 HIGH_WATER_BYTES: Final = 1024 * 1024
-"""With more of a body unread, nothing more is read from its connection."""
+"""With more of a body unread, or of requests after the one that is being answered, nothing more is read."""
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 
 
@@ -27,10 +27,17 @@ class Http1Connection(UnreadLimit, IdleLimit, ZttpProtocol):
     conn: Any
     cycle: Any
     _head_timer: asyncio.TimerHandle | None = None
+    _ahead_bytes = 0
+    """What came while a request that is complete was being answered: zttp holds up to 16 MiB of it."""
 
     def data_received(self, data: bytes) -> None:
         """Parse; what is no HTTP gets a 400."""
         self.idle_since = None
+        exchange = self.cycle
+        if exchange is not None and not exchange.response_complete and not exchange.more_body:
+            self._ahead_bytes += len(data)
+            if self._ahead_bytes > HIGH_WATER_BYTES:
+                self.flow.pause_reading()
         try:
             self.handle_events(self.conn.receive_event(data))
         except (zttp.RemoteProtocolError, UnicodeDecodeError):
@@ -91,7 +98,6 @@ class Http1Connection(UnreadLimit, IdleLimit, ZttpProtocol):
         if self.transport.is_closing():
             return
         self.rest()
-        self.flow.resume_reading()
         # What is left of a body that was answered early still belongs to that request.
         if not self.cycle.more_body:
             self.conn.start_next_cycle()
@@ -99,6 +105,15 @@ class Http1Connection(UnreadLimit, IdleLimit, ZttpProtocol):
                 self.handle_events(self.conn.next_event())
             except (zttp.RemoteProtocolError, UnicodeDecodeError):
                 self.handle_remote_protocol_error()
+        exchange = self.cycle
+        if exchange.response_complete or exchange.more_body:  # all that came is read
+            self._ahead_bytes = 0
+        self.read_on()
+
+    def read_on(self) -> None:
+        """Read more, unless there is enough for the requests to come."""
+        if self._ahead_bytes <= HIGH_WATER_BYTES:
+            self.flow.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock, and tell the exchange."""

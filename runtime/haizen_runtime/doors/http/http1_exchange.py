@@ -69,11 +69,11 @@ class Http1Exchange(Incoming):
             if not self.response_started and not self._connection.transport.is_closing():
                 self._connection.conn.send_informational(100)
                 self._connection.transport.write(self._connection.conn.data_to_send())
-        self._connection.flow.resume_reading()
+        self._connection.read_on()
 
     def taken(self) -> None:
         """Read on."""
-        self._connection.flow.resume_reading()
+        self._connection.read_on()
 
     async def send(self, message: Mapping[str, Any]) -> None:
         """ASGI. What comes after the client has gone is dropped."""

@@ -28,10 +28,9 @@ def exchange_of(loop: asyncio.AbstractEventLoop) -> Weak:
     class Connection:
         def __init__(self) -> None:
             self.loop = loop
-            self.flow = self
             self.transport = self
 
-        def resume_reading(self) -> None:
+        def read_on(self) -> None:
             pass
 
         def is_closing(self) -> bool:

@@ -1,4 +1,4 @@
-"""The end of a connection whose client does not read, however little is left for it: real sockets, small buffers."""
+"""Clients that do not read, or send on without reading: real sockets, small buffers."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from haizen_runtime.doors.http.connections import connection_class
+from haizen_runtime.doors.http.http1 import HIGH_WATER_BYTES
 from haizen_runtime.settings import Settings
 from tests.runtime.certificates import Authority
 
@@ -51,6 +52,8 @@ class Served:
         self.client = client
         self.state = state
         self.answered = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
 
     @property
     def connection(self) -> Any:
@@ -68,6 +71,7 @@ class Served:
         return not self.state.connections
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.gate.wait()
         size = int(scope["path"].removeprefix("/") or 8000)
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % size)]})
         await send({"type": "http.response.body", "body": b"a" * size})
@@ -214,6 +218,31 @@ def test_nor_over_tls(loop: Callable[[], asyncio.AbstractEventLoop], end: Case, 
     idle = 1 if end in (rest, cut) else 60
     run(loop, "h1", case, Tls(tmp_path), write_timeout_seconds=0.2, header_timeout_seconds=1,
         keep_alive_timeout_seconds=idle)  # fmt: skip
+
+
+@loops
+def test_what_is_sent_ahead_of_an_answer_is_bounded(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """A client may send the next requests before it has its answer, and all get theirs; only so much is held."""
+    ahead = b"GET /1 HTTP/1.1\r\nhost: x\r\nfiller: %s\r\n\r\n" % (b"a" * 8000)
+    requests = 1000
+
+    async def case(both: Served) -> None:
+        running = asyncio.get_running_loop()
+        both.gate.clear()
+        await both.send(get("h1", 0))
+        sending = asyncio.ensure_future(both.send(ahead * requests))
+        await until(lambda: type(both.connection).__name__ == "Http1" and both.connection.flow.read_paused)
+        assert len(ahead) < both.connection._ahead_bytes < HIGH_WATER_BYTES + 512 * 1024  # one read more at most
+        both.gate.set()
+        answers = 0
+        while answers < requests + 1:
+            chunk = await asyncio.wait_for(running.sock_recv(both.client, 65536), LIMIT_SECONDS)
+            assert chunk
+            answers += chunk.count(b"HTTP/1.1 200")
+        await sending
+        assert both.answered == requests + 1
+
+    run(loop, "h1", case)
 
 
 class HandDriven:
