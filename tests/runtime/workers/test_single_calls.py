@@ -16,10 +16,13 @@ import numpy as np
 import pytest
 
 from haizen_runtime.protocol.errors import ClientGone, InvalidInput
+from haizen_runtime.scheduling.cancellation import Cancellation
 from haizen_runtime.workers.calls import AnswerCall
 from haizen_runtime.workers.cancelling import Computation
 from haizen_runtime.workers.channel import receive, send
+from haizen_runtime.workers.pool import WorkerPool
 from haizen_runtime.workers.tensors import pack
+from tests.runtime.conftest import wait_for
 
 CODE = """
 import asyncio
@@ -173,6 +176,22 @@ def test_a_worker_ends_each_call_once_whatever_crosses(worker: Talk) -> None:
     assert worker.hear()["op"] == "answer"
     worker.stop()
     assert worker.log() == ""
+
+
+def test_a_worker_is_not_asked_for_what_nobody_waits_for(tmp_path: Path) -> None:
+    path = tmp_path / "model.py"
+    path.write_text(CODE)
+    pool = WorkerPool(path, "code", 1, 60)
+    pool.start()
+    try:
+        cancellation = Cancellation()
+        cancellation.cancel()
+        with pytest.raises(ClientGone, match="Nobody waits"):
+            cancellation.run(lambda _: [pool.call({"seconds": np.array([3600.0])}, None)], [])
+        assert pool.call({"seconds": np.array([0.0])}, None)["output-0"].tolist() == [0.0]
+    finally:
+        pool.close()
+        wait_for(lambda: pool.usage() == [])
 
 
 def test_a_worker_that_stops_can_still_be_told_to_cancel(worker: Talk) -> None:
