@@ -29,6 +29,8 @@ class Model:
     """More than 1: that many rows may come as one call, merged along the first axis, and outputs have as many rows."""
     max_concurrency: ClassVar[int] = 32
     """How many calls run at once in a worker process when `predict` is a coroutine; otherwise it is one."""
+    cancellable: ClassVar[bool] = True
+    """Coroutines get a CancelledError once nobody waits for their answer any more; False: they run to their end."""
 
     takes_json: ClassVar[bool] = False
     """True: a v1 request comes as the dictionary that its body is (`{"instances": ...}` and whatever else), and the

@@ -147,6 +147,44 @@ def test_errors_that_are_told_in_other_words(servers: Servers, word: str, status
     assert says in haizen.json()["error"]
 
 
+HELD = """
+import asyncio, os, sys
+sys.path.append(os.environ["KSERVE_PACKAGES"])
+import kserve
+
+class Held(kserve.Model):
+    max_concurrency = 1
+    cancelled = 0
+
+    def load(self):
+        self.ready = True
+
+    async def predict(self, payload, headers=None):
+        try:
+            await asyncio.sleep(payload["instances"][0])
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        return {"predictions": [self.cancelled]}
+"""
+
+
+def test_a_coroutine_that_nobody_waits_for_is_cancelled(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text(HELD)
+    environment = {"KSERVE_PACKAGES": str(Path(kserve.__file__).parents[1])}
+    runtime = RuntimeProcess(
+        [*SERVE, "--model_name=held", f"--model_dir={tmp_path}", "--allow_code"], environment, PYTHON
+    )
+    try:
+        runtime.wait_ready()
+        path, deadline = f"{runtime.url}/v1/models/held:predict", {"x-envoy-expected-rq-timeout-ms": "2000"}
+        assert httpx.post(path, json={"instances": [3600]}, headers=deadline, timeout=60).status_code == 504
+        assert httpx.post(path, json={"instances": [0]}, timeout=60).json() == {"predictions": [1]}
+        assert "failed" not in runtime.log
+    finally:
+        runtime.stop()
+
+
 async def test_metadata_and_id_over_grpc(servers: Servers) -> None:
     tensor = kserve.InferInput("x", [1], "BYTES")
     tensor.set_data_from_numpy(np.array([b"told"], dtype=object))

@@ -37,6 +37,7 @@ class PythonBackend(Backend):
         self.takes_headers = bool(description["takes_headers"])
         self.decoupled = bool(description["decoupled"])
         self.explains = bool(description["explains"])
+        self.cancellable = bool(description["cancellable"])
         self.batchable = self.max_batch_rows > 1 and not self.takes_json and not self.decoupled
         inputs = _metadata(description["inputs"], "get_input_types")
         self.takes_anything = not inputs

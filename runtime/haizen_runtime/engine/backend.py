@@ -35,6 +35,9 @@ class Backend(ABC):
     takes_anything: bool = False
     """Whether it takes inputs of any name, datatype and shape: nothing is known about them, so nothing is checked."""
 
+    cancellable: bool = False
+    """Whether `execute` and `explain` end early when nobody waits any more, if told (scheduling/cancellation.py)."""
+
     @abstractmethod
     def execute(self, inputs: Arrays, outputs: Sequence[str] | None) -> dict[str, np.ndarray[Any, Any]]:
         """Run the model on arrays by input name; `outputs` None means all.

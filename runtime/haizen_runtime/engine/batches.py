@@ -9,7 +9,7 @@ import numpy as np
 
 from haizen_runtime.engine.backend import Backend
 from haizen_runtime.protocol.dtypes import datatype_of
-from haizen_runtime.protocol.errors import DeadlineExceeded, InferenceFailed, ModelNotReady, RequestError
+from haizen_runtime.protocol.errors import ClientGone, DeadlineExceeded, InferenceFailed, ModelNotReady, RequestError
 from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse, Tensor
 
 Array = np.ndarray[Any, Any]
@@ -27,8 +27,9 @@ def run_batch(
             return [_run_one(backend, requests[0], version)]
         return _run_merged(backend, requests, version)
     except Exception as error:  # whatever a model library raises must not take the server down
-        if len(requests) == 1 or isinstance(error, (ModelNotReady, DeadlineExceeded)):
-            # A worker that is gone or hung has taken the time of all: another run of each would take it again.
+        if len(requests) == 1 or isinstance(error, (ModelNotReady, DeadlineExceeded, ClientGone)):
+            # A worker that is gone or hung has taken the time of all: another run of each would take it again. And when
+            # the batch was cancelled, nobody waits for any of them.
             return [as_request_error(error)] * len(requests)
     results: list[InferenceResponse | Exception] = []
     for request in requests:

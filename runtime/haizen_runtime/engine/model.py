@@ -279,6 +279,7 @@ class Model:
             instances,
             self.loop_rows,
             self.metrics,
+            backend.cancellable,
         )
         self.state = State.READY
         self.metrics.loads["ok"] += 1

@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from haizen_runtime.scheduling.cancellation import Cancellation
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -38,9 +40,7 @@ class AnswerStream:
         self._respond = respond
         self._unread: deque[InferenceResponse] = deque()
         self._room = threading.Semaphore(UNREAD_ANSWERS)
-        self._lock = threading.Lock()
-        self._stopped = False
-        self._on_stop: Callable[[], None] | None = None
+        self._stopping = Cancellation()
         self._over = False
         self._error: BaseException | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -50,7 +50,7 @@ class AnswerStream:
     def put(self, outputs: Outputs) -> bool:
         """See Answers."""
         self._room.acquire()
-        if self._stopped:
+        if self._stopping.cancelled:
             self._room.release()  # nothing waits any more, however often it is tried
             return False
         response = self._respond(outputs)
@@ -62,11 +62,7 @@ class AnswerStream:
 
     def on_stop(self, stop: Callable[[], None]) -> None:
         """See Answers."""
-        with self._lock:
-            self._on_stop = stop
-            if not self._stopped:
-                return
-        stop()
+        self._stopping.on_cancel(stop)
 
     # On the event loop
 
@@ -76,19 +72,15 @@ class AnswerStream:
 
     def is_stopped(self) -> bool:
         """Whether nobody reads any more."""
-        return self._stopped
+        return self._stopping.cancelled
 
     def stop(self) -> None:
         """Read no more: the model is told to end, and reading ends now."""
-        with self._lock:
-            if self._stopped:
-                return
-            self._stopped = True
-            stop = self._on_stop
+        if self._stopping.cancelled:
+            return
+        self._stopping.cancel()
         self._room.release()
         self._wake()
-        if stop is not None:
-            stop()
 
     def __aiter__(self) -> AnswerStream:
         return self
@@ -97,7 +89,7 @@ class AnswerStream:
         while not self._unread:
             if self._error is not None:
                 raise self._error
-            if self._over or self._stopped:
+            if self._over or self._stopping.cancelled:
                 raise StopAsyncIteration
             self._waiter = self._loop.create_future()
             await self._waiter

@@ -63,7 +63,7 @@ class InferenceRequest:
     """How many seconds it wants to wait for its turn at most; None for as long as the model's queue lets it."""
     sequence: SequencePosition | None = None
     is_cancelled: Callable[[], bool] | None = None
-    """Answers whether the client is gone. Cheap; asked only while a request waits."""
+    """Answers whether the client is gone. Cheap; asked while a request waits, or runs where that can be ended."""
     timing: BatchTiming | None = None
     """Filled in when its batch runs, if somebody set it."""
     headers: Mapping[str, str] | None = None

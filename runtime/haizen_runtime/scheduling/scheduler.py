@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from time import monotonic
 from typing import Final, Generic, Protocol, TypeVar
 
 from haizen_runtime.protocol.errors import ClientGone, DeadlineExceeded, QueueFull, QueueTimeout
+from haizen_runtime.scheduling.cancellation import Cancellation
 from haizen_runtime.scheduling.policy import BatchPolicy, Expiry, Waiting
 from haizen_runtime.scheduling.threads import WorkerThreads
 
@@ -43,16 +45,23 @@ class BatchScheduler(Generic[Request, Result]):
         concurrency: int,
         loop_rows: int,
         observer: Observer,
+        cancellable: bool = False,
     ) -> None:
-        """`execute` never raises; `loop_rows` is the largest batch that may run on the event loop, 0 for none."""
+        """`execute` never raises; `loop_rows` is the largest batch that may run on the event loop, 0 for none.
+
+        `cancellable` says that a batch on a thread is to be told when nobody waits for it any more (CANCELLATION).
+        """
         self.policy = policy
         self.execute = execute
         self.threads = threads
         self.concurrency = concurrency
         self.loop_rows = loop_rows
         self.observer = observer
+        self.cancellable = cancellable
         self.running = 0
         self._executing: dict[int, list[Waiting[tuple[Request, asyncio.Future[Result]]]]] = {}
+        self._cancellations: dict[int, Cancellation] = {}
+        """Of the batches that are executing, where they can be cancelled."""
         self._batch_ids = 0
         self._loop = asyncio.get_running_loop()
         self._flush_scheduled = False
@@ -146,10 +155,14 @@ class BatchScheduler(Generic[Request, Result]):
         batch_id = self._batch_ids
         self._executing[batch_id] = batch
         requests = [waiting.item[0] for waiting in batch]
+        execute = self.execute
+        if self.cancellable:
+            cancellation = self._cancellations[batch_id] = Cancellation()
+            execute = partial(cancellation.run, execute)
 
         def work() -> None:
             started = monotonic()
-            results = self.execute(requests)
+            results = execute(requests)
             ended = monotonic()
             try:
                 self._loop.call_soon_threadsafe(self._done, batch_id, results, rows, started, ended)
@@ -163,6 +176,7 @@ class BatchScheduler(Generic[Request, Result]):
     ) -> None:
         self.running -= 1
         batch = self._executing.pop(batch_id)
+        self._cancellations.pop(batch_id, None)
         _deliver(batch, results)
         self.observer.batch_done(rows, len(batch), False, _waited(batch, started), started, ended)
         if len(self.policy) and not self._flush_scheduled:
@@ -187,8 +201,23 @@ class BatchScheduler(Generic[Request, Result]):
             for waiting in batch:
                 if waiting.deadline is not None and now >= waiting.deadline and not waiting.item[1].done():
                     self._drop(waiting, Expiry.DEADLINE)
+        for batch_id, cancellation in self._cancellations.items():
+            if not self._is_awaited(self._executing[batch_id]):
+                cancellation.cancel()
         if len(self.policy) or self._executing:
             self._arm()
+
+    def _is_awaited(self, batch: Sequence[Waiting[tuple[Request, asyncio.Future[Result]]]]) -> bool:
+        """Whether anybody waits for a batch that runs; who left is dropped."""
+        awaited = False
+        for waiting in batch:
+            if waiting.item[1].done():
+                continue
+            if waiting.is_cancelled is not None and waiting.is_cancelled():
+                self._drop(waiting, Expiry.CANCELLED)
+            else:
+                awaited = True
+        return awaited
 
     def _expire(self, now: float) -> None:
         for waiting, why in self.policy.expire(now):

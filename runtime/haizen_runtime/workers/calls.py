@@ -1,4 +1,4 @@
-"""A streaming call to a worker, as the server sees it: one thread reads the answers, another one takes them."""
+"""Calls to a worker, as the server sees them: one thread reads what comes of them, another one takes it."""
 
 from __future__ import annotations
 
@@ -8,35 +8,34 @@ from typing import Any, Final
 
 import numpy as np
 
+from haizen_runtime.engine.call_details import AnswerDetails
+from haizen_runtime.protocol.errors import ClientGone
 from haizen_runtime.workers.window import Window
 
 Array = np.ndarray[Any, Any]
 Outputs = dict[str, Array]
+Answered = tuple[Outputs, AnswerDetails | None]
+"""The outputs, and what the model says beside them."""
 
+NOBODY_WAITS: Final = "Nobody waits for the answer any more."
 _WAKE: Final = object()
 
 
-class StreamCall:
-    """The answers to one call, taken by the one thread that made it."""
+class Call:
+    """What comes of one call, taken by the one thread that made it."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         """`tell` sends the worker a word about this call: taken, or cancel."""
         self._tell = tell
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._window = Window()
         self._cancelled = False
         self._told = False
 
     # From the thread that reads what the worker says
 
-    def add(self, outputs: Outputs, size: int) -> None:
-        """An answer of so many bytes came. Raises ValueError when the worker did not wait for others to be taken."""
-        self._window.sent(size)
-        self._events.put(outputs)
-
-    def set_result(self, result: None) -> None:
-        """That was the last one."""
-        self._events.put(None)
+    def set_result(self, result: Answered | None) -> None:
+        """The answer; of many, None after the last."""
+        self._events.put(result)
 
     def set_exception(self, error: Exception) -> None:
         """The call failed, or its worker ended."""
@@ -45,14 +44,14 @@ class StreamCall:
     # From any thread
 
     def cancel(self) -> None:
-        """Nobody wants the answers any more: `take` tells the worker, and returns None once that has ended the call."""
+        """Nobody waits any more: the thread that made the call tells the worker, and goes on waiting for the end."""
         self._cancelled = True
         self._events.put(_WAKE)
 
     # From the thread that made the call
 
-    def take(self, limit_seconds: float | None) -> Outputs | None:
-        """The next answer; None after the last. Raises TimeoutError, or the error that the call ended with."""
+    def _next(self, limit_seconds: float | None) -> Any:
+        """What came next, be it an error. Raises TimeoutError; a call that is cancelled has the whole limit again."""
         while True:
             if self._cancelled and not self._told:
                 self._told = True
@@ -61,8 +60,48 @@ class StreamCall:
                 event = self._events.get(timeout=limit_seconds)
             except queue.Empty:
                 raise TimeoutError from None
-            if event is _WAKE:
-                continue
+            if event is not _WAKE:
+                return event
+
+
+class AnswerCall(Call):
+    """A call for one answer."""
+
+    def result(self, limit_seconds: float | None) -> Answered:
+        """The answer, once the worker has ended the call.
+
+        Raises TimeoutError, or the error that the call ended with; that of one that was cancelled is ClientGone.
+        """
+        event = self._next(limit_seconds)
+        if isinstance(event, Exception):
+            raise ClientGone(NOBODY_WAITS) if self._cancelled else event
+        answered: Answered = event
+        return answered
+
+
+class StreamCall(Call):
+    """A call for any number of answers."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__(tell)
+        self._window = Window()
+
+    # From the thread that reads what the worker says
+
+    def add(self, outputs: Outputs, size: int) -> None:
+        """An answer of so many bytes came. Raises ValueError when the worker did not wait for others to be taken."""
+        self._window.sent(size)
+        self._events.put(outputs)
+
+    # From the thread that made the call
+
+    def take(self, limit_seconds: float | None) -> Outputs | None:
+        """The next answer; None after the last, or once the worker has ended a call that was cancelled.
+
+        Raises TimeoutError, or the error that the call ended with.
+        """
+        while True:
+            event = self._next(limit_seconds)
             if event is None or (self._cancelled and isinstance(event, Exception)):
                 return None
             if isinstance(event, Exception):

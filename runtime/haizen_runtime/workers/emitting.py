@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 
 from haizen_runtime.protocol.errors import InferenceFailed
+from haizen_runtime.workers.cancelling import CancellableCall
 from haizen_runtime.workers.window import Window
 
 Array = np.ndarray[Any, Any]
 Outputs = Mapping[str, Array]
 
 
-class Emission:
-    """One streaming call. Used on the event loop."""
+class Emission(CancellableCall):
+    """One streaming call. A generator that is cancelled ends at its next `await` or `yield`."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._window = Window()
         self._taken = asyncio.Event()
-        self._task: asyncio.Task[Any] | None = None
-        self._cancelled = asyncio.Event()
 
     async def run(self, answers: AsyncGenerator[Outputs], emit: Callable[[Outputs], int]) -> None:
         """Send each answer by `emit`, which returns its size. Raises what making or sending an answer raises.
@@ -35,17 +35,17 @@ class Emission:
         assert task is not None
         try:
             async with aclosing(answers):
-                if self._cancelled.is_set():
+                if self.is_cancelled():
                     return
                 async for outputs in answers:
-                    if self._cancelled.is_set():  # and the generator went on nevertheless
+                    if self.is_cancelled():  # and the generator went on nevertheless
                         return
                     self._window.sent(emit(outputs))
                     while not self._window.is_open:
                         self._taken.clear()
                         await self._taken.wait()
         except asyncio.CancelledError:
-            if not self._cancelled.is_set():
+            if not self.is_cancelled():
                 raise
             task.uncancel()
         finally:
@@ -55,12 +55,6 @@ class Emission:
         """The reader has taken an answer."""
         self._window.taken()
         self._taken.set()
-
-    def cancel(self) -> None:
-        """Nobody reads any more: end the generator, at its next `await` or `yield`."""
-        self._cancelled.set()
-        if self._task is not None:
-            self._task.cancel()
 
 
 async def items_of(result: Any) -> AsyncGenerator[Any]:

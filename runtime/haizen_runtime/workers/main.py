@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from haizen_runtime.engine.call_details import ANSWER_DETAILS, CALL_DETAILS
 from haizen_runtime.observing.logs import configure
 from haizen_runtime.observing.printed import print_to_log
 from haizen_runtime.protocol.errors import StartError
+from haizen_runtime.workers.cancelling import CancellableCall, Computation
 from haizen_runtime.workers.channel import BrokenChannel, receive, send
 from haizen_runtime.workers.emitting import Emission
 from haizen_runtime.workers.failures import NOT_IMPLEMENTED, described, sendable
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("haizen_runtime.workers")
 
 Array = np.ndarray[Any, Any]
-Run = Callable[[Mapping[str, Array], Sequence[str] | None], Awaitable[dict[str, Array]]]
+Run = Callable[[Mapping[str, Array], Sequence[str] | None], Coroutine[Any, Any, dict[str, Array]]]
 
 
 def main(arguments: list[str]) -> int:
@@ -66,7 +67,7 @@ class Worker:
         self._traced = traced
         self._traces: Traces | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._emissions: dict[int, Emission] = {}
+        self._calls: dict[int, CancellableCall] = {}
         self._stopping = asyncio.Event()
 
     async def run(self) -> int:
@@ -107,41 +108,48 @@ class Worker:
         os._exit(0)
 
     def _take(self, served: ServedModel, message: dict[str, Any], descriptor: int | None) -> None:
-        """Begin a call, or hand a word to the one it is about."""
-        op, number = message["op"], message["id"]
-        emission = self._emissions.get(number)
-        if op == "taken":
-            if emission is not None:
-                emission.taken()
-        elif op == "cancel":
-            if emission is not None:
-                emission.cancel()
+        """Begin a call, or hand a word to the one it is about, if that has not ended meanwhile."""
+        op = message["op"]
+        if op in ("taken", "cancel"):
+            known = self._calls.get(message["id"])
+            if op == "cancel" and known is not None:
+                known.cancel()
+            elif isinstance(known, Emission):
+                known.taken()
         elif op == "stream":
-            self._emissions[number] = emission = Emission()
-            self._start(message, self._emit(served, emission, message, descriptor))
+            emission = Emission()
+            self._start(message, emission, self._emit(served, emission, message, descriptor))
         else:
-            self._start(message, self._answer(served.explain if op == "explain" else served.infer, message, descriptor))
+            call, run = Computation(), served.explain if op == "explain" else served.infer
+            self._start(message, call, self._answer(run, call, message, descriptor))
 
-    def _start(self, message: dict[str, Any], work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, message: dict[str, Any], call: CancellableCall, work: Coroutine[Any, Any, None]) -> None:
+        self._calls[message["id"]] = call
         if self._traces is not None and "trace" in message:
             work = self._traces.continued(message["trace"], work)
-        task = asyncio.ensure_future(self._told(message, work))
+        task = asyncio.ensure_future(self._told(message, call, work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _told(self, message: dict[str, Any], work: Coroutine[Any, Any, None]) -> None:
+    async def _told(self, message: dict[str, Any], call: CancellableCall, work: Coroutine[Any, Any, None]) -> None:
         """Whatever ends a call, the server is told."""
         CALL_DETAILS.set(message.get("details"))  # of this task, which is the call's own
         try:
             await work
         except BaseException as error:  # also a cancellation: whoever waits is told
             status, text = described(error)
-            log.log(logging.ERROR if status >= 500 else logging.INFO, "a request failed: %s", text,
-                    exc_info=error if status >= 500 and status != NOT_IMPLEMENTED else None)  # fmt: skip
+            if call.is_cancelled():  # and this is what came of it
+                log.debug("a request was cancelled: %s", text)
+            else:
+                log.log(logging.ERROR if status >= 500 else logging.INFO, "a request failed: %s", text,
+                        exc_info=error if status >= 500 and status != NOT_IMPLEMENTED else None)  # fmt: skip
             self._tell({"op": "error", "id": message["id"], "status": status, "message": text})
+        finally:
+            del self._calls[message["id"]]
 
-    async def _answer(self, run: Run, message: dict[str, Any], descriptor: int | None) -> None:
-        tensors, segment = pack(await run(unpack(message["inputs"], descriptor, writable=True), message["outputs"]))
+    async def _answer(self, run: Run, call: Computation, message: dict[str, Any], descriptor: int | None) -> None:
+        inputs = unpack(message["inputs"], descriptor, writable=True)
+        tensors, segment = pack(await call.run(run(inputs, message["outputs"])))
         answer = {"op": "answer", "id": message["id"], "outputs": tensors}
         if (details := ANSWER_DETAILS.get()) is not None:
             answer["details"] = details
@@ -157,11 +165,8 @@ class Worker:
             self._tell({"op": "part", "id": number, "outputs": tensors}, segment)
             return bytes_of(tensors)
 
-        try:
-            inputs = unpack(message["inputs"], descriptor, writable=True)
-            await emission.run(served.stream(inputs, message["outputs"], message["parameters"]), emit)
-        finally:
-            del self._emissions[number]
+        inputs = unpack(message["inputs"], descriptor, writable=True)
+        await emission.run(served.stream(inputs, message["outputs"], message["parameters"]), emit)
         self._tell({"op": "end", "id": number})
 
     def _tell(self, message: dict[str, Any], descriptor: int | None = None) -> None:

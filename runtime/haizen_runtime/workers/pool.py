@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -17,8 +16,10 @@ import numpy as np
 from haizen_runtime.engine.call_details import ANSWER_DETAILS
 from haizen_runtime.engine.metrics import WorkerUsage
 from haizen_runtime.engine.streams import Answers
-from haizen_runtime.protocol.errors import DeadlineExceeded, ModelLoadFailed, ModelNotReady
+from haizen_runtime.protocol.errors import ClientGone, DeadlineExceeded, ModelLoadFailed, ModelNotReady
 from haizen_runtime.protocol.messages import Scalar
+from haizen_runtime.scheduling.cancellation import CANCELLATION
+from haizen_runtime.workers.calls import NOBODY_WAITS
 from haizen_runtime.workers.process import WorkerProcess
 from haizen_runtime.workers.restarts import RestartPolicy
 
@@ -81,11 +82,20 @@ class WorkerPool:
         raise ModelLoadFailed(self._failure)
 
     def call(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None, op: str = "infer") -> dict[str, Array]:
-        """Infer, or explain, on a free worker; blocking. Raises RequestError."""
+        """Infer, or explain, on a free worker; blocking, until the worker has ended the call. Raises RequestError.
+
+        The worker is told when nobody waits for the running batch any more, and not asked when it is so already.
+        """
+        cancellation = CANCELLATION.get()
         with self._busy() as worker:
+            if cancellation is not None and cancellation.cancelled:
+                raise ClientGone(NOBODY_WAITS)
+            call = worker.call(op, inputs, outputs)
+            if cancellation is not None:
+                cancellation.on_cancel(call.cancel)
             try:
-                answer, details = worker.call(op, inputs, outputs).result(self._limit)
-            except FutureTimeout:
+                answer, details = call.result(self._limit)
+            except TimeoutError:
                 raise self._hung(worker) from None
         if details is not None:
             ANSWER_DETAILS.set(details)

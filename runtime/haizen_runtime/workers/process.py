@@ -11,26 +11,23 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from haizen_runtime.engine.call_details import CALL_DETAILS, AnswerDetails, checked_answer
+from haizen_runtime.engine.call_details import CALL_DETAILS, checked_answer
 from haizen_runtime.engine.timing import CARRIER, installed_tracer
 from haizen_runtime.observing.logs import configured_format
 from haizen_runtime.protocol.errors import InvalidInput
 from haizen_runtime.protocol.messages import Scalar
-from haizen_runtime.workers.calls import StreamCall
+from haizen_runtime.workers.calls import AnswerCall, Call, StreamCall
 from haizen_runtime.workers.channel import BrokenChannel, TooLong, receive, send
 from haizen_runtime.workers.failures import WorkerLost, as_error
 from haizen_runtime.workers.lifeline import exit_words
 from haizen_runtime.workers.tensors import bytes_of, pack, unpack
 
 Array = np.ndarray[Any, Any]
-
-Answered = tuple[dict[str, Array], AnswerDetails | None]
-"""The outputs, and what the model says beside them."""
+AnyCall = TypeVar("AnyCall", bound=Call)
 
 END_SECONDS: Final = 2.0
 """How long a worker whose socket is closed may take to end by itself."""
@@ -61,7 +58,7 @@ class WorkerProcess:
         self._death = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else -1
         self._lock = threading.Lock()
         self._reaping = threading.Lock()
-        self._calls: dict[int, Future[Answered] | StreamCall] = {}
+        self._calls: dict[int, Call] = {}
         self._numbers = 0
         self._gone = False
         with contextlib.suppress(OSError):  # it is gone already: `read` will tell
@@ -88,34 +85,23 @@ class WorkerProcess:
         except OSError:
             return None
 
-    def call(self, op: str, inputs: Mapping[str, Array], outputs: Sequence[str] | None) -> Future[Answered]:
-        """Send a request to infer or explain; its answer comes to the future.
-
-        Raises WorkerLost when the process has ended.
-        """
-        future: Future[Answered] = Future()
-        self._begin(lambda number: future, op, inputs, {"outputs": outputs})
-        return future
+    def call(self, op: str, inputs: Mapping[str, Array], outputs: Sequence[str] | None) -> AnswerCall:
+        """Send a request to infer or explain. Raises WorkerLost when the process has ended."""
+        return self._begin(AnswerCall, op, inputs, {"outputs": outputs})
 
     def stream(
         self, inputs: Mapping[str, Array], outputs: Sequence[str] | None, parameters: Mapping[str, Scalar]
     ) -> StreamCall:
         """Send a request whose answers are many. Raises WorkerLost when the process has ended."""
-
-        def make(number: int) -> StreamCall:
-            return StreamCall(lambda word: self._tell({"op": word, "id": number}))
-
-        call = self._begin(make, "stream", inputs, {"outputs": outputs, "parameters": dict(parameters)})
-        assert isinstance(call, StreamCall)
-        return call
+        return self._begin(StreamCall, "stream", inputs, {"outputs": outputs, "parameters": dict(parameters)})
 
     def _begin(
         self,
-        make: Callable[[int], Future[Answered] | StreamCall],
+        make: Callable[[Callable[[str], None]], AnyCall],
         op: str,
         inputs: Mapping[str, Array],
         more: dict[str, Any],
-    ) -> Future[Answered] | StreamCall:
+    ) -> AnyCall:
         tensors, segment = pack(inputs)
         if (carrier := CARRIER.get()) is not None:
             more["trace"] = carrier
@@ -126,14 +112,14 @@ class WorkerProcess:
                 if segment is not None:
                     os.close(segment)
                 raise WorkerLost("The model's worker process has ended and is being replaced; try again.")
-            self._numbers += 1
-            call = self._calls[self._numbers] = make(self._numbers)
+            number = self._numbers = self._numbers + 1
+            call = self._calls[number] = make(lambda word: self._tell({"op": word, "id": number}))
             try:
-                send(self._sock, {"op": op, "id": self._numbers, "inputs": tensors, **more}, segment)
+                send(self._sock, {"op": op, "id": number, "inputs": tensors, **more}, segment)
             except OSError:
                 pass  # the thread that reads notices the end, too, and fails the call
             except TooLong as error:
-                del self._calls[self._numbers]
+                del self._calls[number]
                 raise InvalidInput(str(error)) from error
         return call
 
@@ -161,10 +147,8 @@ class WorkerProcess:
             return
         if op == "error":
             call.set_exception(as_error(message["status"], message["message"]))
-        elif isinstance(call, StreamCall):
-            call.set_result(None)
         else:
-            call.set_result((outputs, details))
+            call.set_result(None if op == "end" else (outputs, details))
 
     def stop(self) -> None:
         """Ask it to end once it has answered."""
@@ -195,8 +179,8 @@ class WorkerProcess:
             self._gone = True
             lost, self._calls = list(self._calls.values()), {}
         self._sock.close()
-        for future in lost:
-            future.set_exception(WorkerLost(
+        for call in lost:
+            call.set_exception(WorkerLost(
                 f"The model's worker process ended while it worked on this request ({words}). "
                 "It is being replaced; try again."
             ))  # fmt: skip

@@ -23,6 +23,9 @@ Array = np.ndarray[Any, Any]
 DEFAULT_CONCURRENCY: Final = 32
 """Calls at once for coroutines of a class that does not say how many."""
 
+METHODS: Final = ("preprocess", "predict", "postprocess", "explain")
+"""What a call may run; only a coroutine can be cancelled."""
+
 
 class ServedModel:
     """An object with `predict`; every other method is optional, and each may be a coroutine."""
@@ -36,6 +39,11 @@ class ServedModel:
         )
         self.explains = getattr(type(model), "explain", None) not in (None, Model.explain)
         self._takes_parameters = self.decoupled and takes_parameters(predict)
+        self.cancellable = (
+            bool(getattr(model, "cancellable", True))
+            and not self.decoupled  # a stream is stopped by its reader (engine/streams.py)
+            and any(inspect.iscoroutinefunction(getattr(model, name, None)) for name in METHODS)
+        )
         is_async = inspect.iscoroutinefunction(predict) or inspect.isasyncgenfunction(predict)
         self.concurrency = _whole(model, "max_concurrency", DEFAULT_CONCURRENCY, path) if is_async else 1
         self.max_batch_rows = _whole(model, "max_batch_size", 1, path)
@@ -94,6 +102,7 @@ class ServedModel:
         return {
             "kind": type(self._model).__name__,
             "concurrency": self.concurrency,
+            "cancellable": self.cancellable,
             "max_batch_rows": self.max_batch_rows,
             "takes_json": self.takes_json,
             "takes_headers": self.takes_headers,

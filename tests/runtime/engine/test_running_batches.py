@@ -22,11 +22,14 @@ from haizen_runtime.engine.scheduling_settings import SchedulingSettings
 from haizen_runtime.engine.validation import validate
 from haizen_runtime.engine.warmup import predicted_rows, warm_up
 from haizen_runtime.protocol.errors import (
+    ClientGone,
+    DeadlineExceeded,
     InferenceFailed,
     InvalidInput,
     ModelLoadFailed,
     ModelNotFound,
     ModelNotReady,
+    RequestError,
     VersionNotFound,
 )
 from haizen_runtime.protocol.messages import (
@@ -86,6 +89,21 @@ def test_one_bad_request_fails_alone() -> None:
         [[2, 2]],
         [[4, 4]],
     ]
+
+
+@pytest.mark.parametrize("kind", [ModelNotReady, DeadlineExceeded, ClientGone])
+def test_what_befell_the_whole_batch_is_not_tried_again(kind: type[RequestError]) -> None:
+    class Failing(Doubler):
+        calls = 0
+
+        def execute(self, inputs: Any, outputs: Sequence[str] | None) -> dict[str, Any]:
+            self.calls += 1
+            raise kind("of all")
+
+    backend = Failing()
+    results = run_batch(backend, [request([[1, 1]]), request([[2, 2]])], "1")
+    assert [type(each) for each in results] == [kind, kind]
+    assert backend.calls == 1
 
 
 def test_a_model_that_cannot_batch_answers_one_by_one() -> None:
