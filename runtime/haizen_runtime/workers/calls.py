@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from haizen_runtime.workers.limits import WorkerLimits
 from haizen_runtime.workers.window import Window
 
 Array = np.ndarray[Any, Any]
@@ -19,11 +20,11 @@ _WAKE: Final = object()
 class StreamCall:
     """The answers to one call, taken by the one thread that made it."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self, tell: Callable[[str], None], limits: WorkerLimits) -> None:
         """`tell` sends the worker a word about this call: taken, or cancel."""
         self._tell = tell
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._window = Window()
+        self._window = Window(limits)
         self._cancelled = False
         self._told = False
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from haizen_runtime.protocol.errors import InferenceFailed
+from haizen_runtime.workers.limits import WorkerLimits
 from haizen_runtime.workers.window import Window
 
 Array = np.ndarray[Any, Any]
@@ -20,8 +21,8 @@ Outputs = Mapping[str, Array]
 class Emission:
     """One streaming call. Used on the event loop."""
 
-    def __init__(self) -> None:
-        self._window = Window()
+    def __init__(self, limits: WorkerLimits) -> None:
+        self._window = Window(limits)
         self._taken = asyncio.Event()
         self._task: asyncio.Task[Any] | None = None
         self._cancelled = asyncio.Event()

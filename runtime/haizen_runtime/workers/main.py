@@ -27,6 +27,7 @@ from haizen_runtime.workers.channel import BrokenChannel, receive, send
 from haizen_runtime.workers.emitting import Emission
 from haizen_runtime.workers.failures import NOT_IMPLEMENTED, described, sendable
 from haizen_runtime.workers.lifeline import die_with_parent
+from haizen_runtime.workers.limits import WorkerLimits
 from haizen_runtime.workers.served import ServedModel, serve_code
 from haizen_runtime.workers.tensors import bytes_of, pack, unpack
 
@@ -53,17 +54,19 @@ def main(arguments: list[str]) -> int:
     order = first[0]
     configure(str(order["log_level"]), str(order["log_format"]), {"model": order["name"], "worker": os.getpid()})
     print_to_log()
-    return asyncio.run(Worker(sock, Path(order["path"]), order["name"], order["traced"]).run())
+    limits = WorkerLimits(**order["limits"])
+    return asyncio.run(Worker(sock, Path(order["path"]), order["name"], order["traced"], limits).run())
 
 
 class Worker:
     """The model on the event loop of the main thread, the socket on a thread of its own."""
 
-    def __init__(self, sock: socket.socket, path: Path, name: str, traced: bool) -> None:
+    def __init__(self, sock: socket.socket, path: Path, name: str, traced: bool, limits: WorkerLimits) -> None:
         self._sock = sock
         self._path = path
         self._name = name
         self._traced = traced
+        self._limits = limits
         self._traces: Traces | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._emissions: dict[int, Emission] = {}
@@ -73,7 +76,7 @@ class Worker:
         """Load, answer, stop; returns the exit code."""
         loop = asyncio.get_running_loop()
         try:
-            served = serve_code(self._path, self._name)
+            served = serve_code(self._path, self._name, self._limits.json_depth)
             await served.load()
             if self._traced:
                 from haizen_runtime.workers.traces import Traces
@@ -117,7 +120,7 @@ class Worker:
             if emission is not None:
                 emission.cancel()
         elif op == "stream":
-            self._emissions[number] = emission = Emission()
+            self._emissions[number] = emission = Emission(self._limits)
             self._start(message, self._emit(served, emission, message, descriptor))
         else:
             self._start(message, self._answer(served.explain if op == "explain" else served.infer, message, descriptor))

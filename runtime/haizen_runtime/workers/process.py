@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
@@ -25,6 +26,7 @@ from haizen_runtime.workers.calls import StreamCall
 from haizen_runtime.workers.channel import BrokenChannel, TooLong, receive, send
 from haizen_runtime.workers.failures import WorkerLost, as_error
 from haizen_runtime.workers.lifeline import exit_words
+from haizen_runtime.workers.limits import WorkerLimits
 from haizen_runtime.workers.tensors import bytes_of, pack, unpack
 
 Array = np.ndarray[Any, Any]
@@ -40,7 +42,7 @@ class WorkerProcess:
     parent (PR_SET_PDEATHSIG).
     """
 
-    def __init__(self, path: str, name: str, log_level: str) -> None:
+    def __init__(self, path: str, name: str, log_level: str, limits: WorkerLimits) -> None:
         """Start it and tell it what to load."""
         self._sock, theirs = socket.socketpair()
         with theirs:
@@ -52,6 +54,7 @@ class WorkerProcess:
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
         self.pid = self._process.pid
+        self._limits = limits
         self.in_flight = 0
         """Calls that were given to it and not yet taken back; kept by the pool."""
         self.why_killed = ""
@@ -63,7 +66,8 @@ class WorkerProcess:
         self._gone = False
         with contextlib.suppress(OSError):  # it is gone already: `read` will tell
             send(self._sock, {"op": "load", "path": path, "name": name, "log_level": log_level,
-                              "log_format": configured_format(), "traced": installed_tracer() is not None})  # fmt: skip
+                              "log_format": configured_format(), "traced": installed_tracer() is not None,
+                              "limits": asdict(limits)})  # fmt: skip
 
     def read(self) -> tuple[dict[str, Any], int | None] | None:
         """The next message, with its descriptor; None once the process has ended or speaks nonsense."""
@@ -100,7 +104,7 @@ class WorkerProcess:
         """Send a request whose answers are many. Raises WorkerLost when the process has ended."""
 
         def make(number: int) -> StreamCall:
-            return StreamCall(lambda word: self._tell({"op": word, "id": number}))
+            return StreamCall(lambda word: self._tell({"op": word, "id": number}), self._limits)
 
         call = self._begin(make, "stream", inputs, {"outputs": outputs, "parameters": dict(parameters)})
         assert isinstance(call, StreamCall)
