@@ -134,7 +134,8 @@ class Settings:
     max_event_attributes: int = DEFAULT_LIMITS.event_attributes
     """The most attributes of a CloudEvent, 4 or more: every event has 4."""
     max_request_id_bytes: int = DEFAULT_LIMITS.request_id_bytes
-    """A longer x-request-id does not come back with the answer and is not logged."""
+    """A longer x-request-id does not come back with the answer and is not logged; 32 or more, as many as an id has that
+    the access log makes."""
     max_stream_requests: int = 64
     """The most requests of one gRPC stream that are under way at once; the next one is read when one is answered."""
     read_timeout_seconds: float = 60.0
@@ -209,8 +210,7 @@ class Settings:
         for name in ("threads", "instances", "max_connections", "compress_above_bytes", "max_batch_delay_seconds",
                      "worker_timeout_seconds", "request_timeout_seconds", "load_wait_seconds", "drain_quiet_seconds",
                      "drain_timeout_seconds", "repository_poll_seconds", "queue_timeout_seconds", "priority_levels",
-                     "processes", "max_decompressed_bytes", "max_waiting_bytes",
-                     "max_request_id_bytes"):  # fmt: skip
+                     "processes", "max_decompressed_bytes", "max_waiting_bytes"):  # fmt: skip
             _in_range(f"--{name}", getattr(self, name), 0, 2**62)
         for name in ("read_timeout_seconds", "header_timeout_seconds", "write_timeout_seconds"):
             _in_range(f"--{name}", getattr(self, name), 0.001, 2**62)
@@ -219,6 +219,7 @@ class Settings:
                   "an infer request has 4 levels, and orjson writes no more than 254")  # fmt: skip
         _in_range("--max_tensor_dimensions", self.max_tensor_dimensions, *TENSOR_DIMENSIONS, "numpy 1 has no more")
         _in_range("--max_event_attributes", self.max_event_attributes, *EVENT_ATTRIBUTES, "every CloudEvent has 4")
+        _in_range("--max_request_id_bytes", self.max_request_id_bytes, 32, 2**62, "ids that are made here have 32")
         for name in ("health_route", "predict_route"):
             route = getattr(self, name)
             if route and not route.startswith("/"):
