@@ -198,8 +198,8 @@ def serve_code(path: Path, name: str, json_depth: int) -> ServedModel:
     bases = tuple(kserve_bases())
     if bases and isinstance(model, bases):
         return KServeModel(model, path, json_depth)
-    kind = vertex.PredictorModel if vertex.is_predictor(model) else ServedModel
-    return kind(model, path, json_depth)
+    served = vertex.PredictorModel if vertex.is_predictor(model) else ServedModel
+    return served(model, path, json_depth)
 
 
 async def settled(value: Any) -> Any:
