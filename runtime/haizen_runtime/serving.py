@@ -16,6 +16,7 @@ from haizen_runtime.engine.timing import install_tracer
 from haizen_runtime.engine.waiting import WaitingRoom
 from haizen_runtime.observing.tracing import start_tracing
 from haizen_runtime.protocol.event_settings import EventSettings
+from haizen_runtime.protocol.limits import RequestLimits
 from haizen_runtime.server import Server
 
 if TYPE_CHECKING:
@@ -63,6 +64,15 @@ async def _serve(
             settings.predict_route,
             EventSettings.from_environment(os.environ),
             model_control=settings.model_control_mode == "explicit",
+            limits=RequestLimits(
+                settings.max_json_depth,
+                settings.max_tensor_dimensions,
+                settings.max_event_attributes,
+                settings.max_request_id_bytes,
+            ),
+            max_decompressed_bytes=settings.max_decompressed_bytes,
+            max_waiting_bytes=settings.max_waiting_bytes,
+            max_stream_requests=settings.max_stream_requests,
         ),
     )
     server = Server(app, settings, tracing)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from haizen_runtime.protocol.errors import InvalidConfiguration
+from haizen_runtime.protocol.limits import DEFAULT_LIMITS, EVENT_ATTRIBUTES, JSON_DEPTHS, TENSOR_DIMENSIONS
 from haizen_runtime.termination import DEFAULT_LOG
 
 ENV_PREFIX: Final = "HAIZEN_"
@@ -89,6 +90,11 @@ class Settings:
     in each of them."""
     worker_timeout_seconds: float = 600.0
     """How long Python model code may take for one call; then its process is ended and replaced. 0 for no limit."""
+    stream_window_answers: int = 16
+    """The most answers of one streaming call to Python code that may be on their way to a slow reader; then its
+    generator waits."""
+    stream_window_bytes: int = 1024 * 1024
+    """With so many bytes of such answers on their way the generator waits, too; one answer alone may be larger."""
     batching: str = "adaptive"
     """off, fixed or adaptive. adaptive: what arrived while the model was busy runs together, and nothing waits for
     company; fixed: a batch waits until it is full or max_batch_delay_seconds are over."""
@@ -114,7 +120,24 @@ class Settings:
     request_timeout_seconds: float = 600.0
     """How long a request may take in the queue and the model; 0 for no limit."""
     max_body_bytes: int = 64 * 1024 * 1024
-    """The largest request body, as sent and decompressed."""
+    """The largest request body, as sent."""
+    max_decompressed_bytes: int = 0
+    """The largest request body once it is decompressed; 0: as max_body_bytes."""
+    max_waiting_bytes: int = 0
+    """The most bytes that the bodies of requests may have together while they wait for their model to be loaded; 0:
+    twice max_body_bytes."""
+    max_json_depth: int = DEFAULT_LIMITS.json_depth
+    """How many levels of objects and lists a JSON body may have, between 4 (an infer request's) and 254 (more than that
+    orjson does not write); the default is Triton's limit."""
+    max_tensor_dimensions: int = DEFAULT_LIMITS.tensor_dimensions
+    """The most dimensions of an input, between 1 and 32, where numpy 1 ends."""
+    max_event_attributes: int = DEFAULT_LIMITS.event_attributes
+    """The most attributes of a CloudEvent, 4 or more: every event has 4."""
+    max_request_id_bytes: int = DEFAULT_LIMITS.request_id_bytes
+    """A longer x-request-id does not come back with the answer and is not logged; 32 or more, as many as an id has that
+    the access log makes."""
+    max_stream_requests: int = 64
+    """The most requests of one gRPC stream that are under way at once; the next one is read when one is answered."""
     read_timeout_seconds: float = 60.0
     """How long a request's body may take to arrive."""
     header_timeout_seconds: float = 20.0
@@ -125,6 +148,9 @@ class Settings:
     """How long an idle connection stays open."""
     max_connections: int = 10000
     """The most connections at once; more are answered with 503. 0 for no limit."""
+    max_connection_streams: int = 0
+    """The most HTTP/2 streams that a client may have open at once on one connection, at most 128, where zttp ends; 0:
+    128, and 32 with several processes, each of which serves whole connections."""
     compress_above_bytes: int = 0
     """Inference answers larger than this are compressed for clients that accept gzip or deflate; 0: none is.
     Off as shipped: many clients accept it unasked, and in a cluster the bytes cost less than the compression."""
@@ -178,15 +204,22 @@ class Settings:
 
     def _checked(self) -> Settings:
         _in_range("--http_port", self.http_port, 0, 65535)
-        for name in ("workers", "max_batch_rows", "queue_limit", "max_body_bytes", "keep_alive_timeout_seconds"):
+        for name in ("workers", "max_batch_rows", "queue_limit", "max_body_bytes", "keep_alive_timeout_seconds",
+                     "max_stream_requests", "stream_window_answers", "stream_window_bytes"):  # fmt: skip
             _in_range(f"--{name}", getattr(self, name), 1, 2**62)
         for name in ("threads", "instances", "max_connections", "compress_above_bytes", "max_batch_delay_seconds",
                      "worker_timeout_seconds", "request_timeout_seconds", "load_wait_seconds", "drain_quiet_seconds",
                      "drain_timeout_seconds", "repository_poll_seconds", "queue_timeout_seconds", "priority_levels",
-                     "processes"):  # fmt: skip
+                     "processes", "max_decompressed_bytes", "max_waiting_bytes"):  # fmt: skip
             _in_range(f"--{name}", getattr(self, name), 0, 2**62)
         for name in ("read_timeout_seconds", "header_timeout_seconds", "write_timeout_seconds"):
             _in_range(f"--{name}", getattr(self, name), 0.001, 2**62)
+        _in_range("--max_connection_streams", self.max_connection_streams, 0, 128, "zttp takes no more")
+        _in_range("--max_json_depth", self.max_json_depth, *JSON_DEPTHS,
+                  "an infer request has 4 levels, and orjson writes no more than 254")  # fmt: skip
+        _in_range("--max_tensor_dimensions", self.max_tensor_dimensions, *TENSOR_DIMENSIONS, "numpy 1 has no more")
+        _in_range("--max_event_attributes", self.max_event_attributes, *EVENT_ATTRIBUTES, "every CloudEvent has 4")
+        _in_range("--max_request_id_bytes", self.max_request_id_bytes, 32, 2**62, "ids that are made here have 32")
         for name in ("health_route", "predict_route"):
             route = getattr(self, name)
             if route and not route.startswith("/"):
@@ -276,10 +309,10 @@ def _convert(text: str, kind: type, where: str) -> Any:
     return value
 
 
-def _in_range(where: str, value: float, low: float, high: float) -> None:
+def _in_range(where: str, value: float, low: float, high: float, why: str = "") -> None:
     if not low <= value <= high:
         limit = f"between {low:g} and {high:g}" if high < 2**60 else f"{low:g} or more"
-        raise InvalidConfiguration(f"{where}={value:g} must be {limit}.")
+        raise InvalidConfiguration(f"{where}={value:g} must be {limit}{why and f' ({why})'}.")
 
 
 def _one_of(where: str, value: str, allowed: tuple[str, ...]) -> None:

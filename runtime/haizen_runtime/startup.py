@@ -95,6 +95,7 @@ class ModelLoader:
 
     def _options(self) -> LoadOptions:
         from haizen_runtime.backends.loading import LoadOptions
+        from haizen_runtime.workers.limits import WorkerLimits
 
         return LoadOptions(
             allow_code=self._settings.allow_code,
@@ -108,6 +109,11 @@ class ModelLoader:
             assume_batch_axis=self._settings.assume_batch_axis,
             task=self._settings.task,
             return_probabilities=self._settings.return_probabilities,
+            worker_limits=WorkerLimits(
+                self._settings.max_json_depth,
+                self._settings.stream_window_answers,
+                self._settings.stream_window_bytes,
+            ),
         )
 
     def _start(self, work: Callable[[], None], name: str) -> None:

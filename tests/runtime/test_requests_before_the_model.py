@@ -13,11 +13,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
+import numpy as np
 import orjson
 import pytest
 
 from tests.runtime.conftest import RuntimeProcess, wait_for
+from tests.runtime.doors.grpc.conftest import infer_request
 from tests.runtime.storage.faulty_server import FaultyServer, faulty_server
 
 ROW = [5.1, 3.5, 1.4, 0.2]
@@ -152,6 +155,24 @@ def test_the_bodies_that_wait_are_bounded(late: LateModel) -> None:
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
     assert "more than 400000 bytes" in refused.json()["error"]
     assert late.post(INFER, bytes(200_001)).result().status_code == 413
+    late.release()
+    assert [each.result().status_code for each in waiting] == [200, 200]
+
+
+def test_the_bodies_that_wait_are_bounded_by_the_setting_through_all_doors(late: LateModel) -> None:
+    late.start("--max_waiting_bytes=300000")
+    waiting = [late.post(INFER, infer_body().ljust(200_000)), late.post(PREDICT, orjson.dumps({"instances": [ROW]}))]
+    late.wait_held(2)
+    refused = late.post(INFER, infer_body().ljust(100_000)).result()
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert "more than 300000 bytes" in refused.json()["error"]
+    message = infer_request("iris", "FP64", np.array([ROW] * 4000))
+    with grpc.insecure_channel(late.url.removeprefix("http://")) as channel:
+        method = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+        with pytest.raises(grpc.RpcError) as caught:
+            method(message.SerializeToString(), timeout=60)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert "more than 300000 bytes" in caught.value.details()
     late.release()
     assert [each.result().status_code for each in waiting] == [200, 200]
 

@@ -28,6 +28,10 @@ from haizen_runtime.settings import Settings
         pytest.param(
             ["--batching=fixed", "--max_batch_delay_seconds=0.01"], {}, {"max_batch_delay_seconds": 0.01}, id="number"
         ),
+        pytest.param(["--max_json_depth=254"], {}, {"max_json_depth": 254}, id="deepest"),
+        pytest.param([], {"HAIZEN_MAX_TENSOR_DIMENSIONS": "1"}, {"max_tensor_dimensions": 1}, id="fewest-dimensions"),
+        pytest.param(["--max-connection-streams=128"], {}, {"max_connection_streams": 128}, id="most-streams"),
+        pytest.param(["--max_request_id_bytes=32"], {}, {"max_request_id_bytes": 32}, id="shortest-ids"),
         pytest.param(["--nthread=3"], {}, {"threads": 3}, id="kserves-nthread"),
         pytest.param(["--model_dir=/a=b"], {}, {"model_dir": "/a=b"}, id="equals-in-a-value"),
     ],
@@ -53,6 +57,20 @@ def test_what_only_kserves_server_knows_is_a_warning() -> None:
         pytest.param(["--http_port=1.5"], "whole number", id="fraction"),
         pytest.param(["--allow_code=perhaps"], "true or false", id="boolean"),
         pytest.param(["--queue_limit=0"], "1 or more", id="queue"),
+        pytest.param(
+            ["--max_json_depth=255"], "between 4 and 254 (an infer request has 4 levels, and orjson", id="deep"
+        ),
+        pytest.param(["--max_json_depth=3"], "between 4 and 254", id="flat"),
+        pytest.param(["--max_tensor_dimensions=33"], "between 1 and 32 (numpy 1 has no more)", id="dimensions"),
+        pytest.param(["--max_tensor_dimensions=0"], "between 1 and 32", id="no-dimensions"),
+        pytest.param(["--max_event_attributes=3"], "4 or more (every CloudEvent has 4)", id="attributes"),
+        pytest.param(["--max_connection_streams=129"], "between 0 and 128 (zttp takes no more)", id="streams"),
+        pytest.param(["--max_stream_requests=0"], "1 or more", id="no-requests-of-a-stream"),
+        pytest.param(["--stream_window_answers=0"], "1 or more", id="no-answers"),
+        pytest.param(["--stream_window_bytes=0"], "1 or more", id="no-bytes-of-answers"),
+        pytest.param(["--max_decompressed_bytes=-1"], "0 or more", id="decompressed"),
+        pytest.param(["--max_waiting_bytes=-1"], "0 or more", id="waiting"),
+        pytest.param(["--max_request_id_bytes=31"], "32 or more (ids that are made here have 32)", id="request-id"),
         pytest.param(["--drain_timeout_seconds=nan"], "0 or more", id="nan"),
         pytest.param(["--batching=always"], "off, fixed, adaptive", id="batching"),
         pytest.param(["--batching=fixed"], "belong together", id="fixed-without-a-delay"),

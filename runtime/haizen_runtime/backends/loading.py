@@ -11,6 +11,7 @@ from haizen_runtime.backends.deferred_modules import SCIKIT_LEARN, defer
 from haizen_runtime.backends.files import find_model
 from haizen_runtime.backends.formats import FORMATS, Format
 from haizen_runtime.protocol.errors import BackendMissing, ModelLoadFailed, StartError, UntrustedFormat
+from haizen_runtime.workers.limits import WorkerLimits
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -44,6 +45,8 @@ class LoadOptions:
     """What a transformers model is asked for; empty: what its architecture is made for."""
     return_probabilities: bool = False
     """Whether transformers classifiers answer a probability for each class instead of the class."""
+    worker_limits: WorkerLimits = WorkerLimits()  # noqa: RUF009  # it is frozen
+    """What the processes of Python code keep to."""
 
 
 def load_backend(directory: Path, model_format: str | None, options: LoadOptions) -> Backend:

@@ -84,7 +84,7 @@ class PythonBackend(Backend):
 def load(path: Path, options: LoadOptions) -> PythonBackend:
     """Start the workers and have them load model.py. The caller has checked that code is allowed."""
     path = path.resolve()
-    pool = WorkerPool(path, options.model_name, options.workers, options.worker_timeout_seconds)
+    pool = WorkerPool(path, options.model_name, options.workers, options.worker_timeout_seconds, options.worker_limits)
     description = pool.start()
     try:
         return PythonBackend(pool, description, options.workers)

@@ -36,5 +36,5 @@ def surrounded(app: HttpApp, settings: Settings, tracing: Tracing | None) -> Asg
     if settings.access_log != "off":
         from haizen_runtime.observing.access_log import AccessLog
 
-        asgi = AccessLog(asgi, errors_only=settings.access_log == "errors")
+        asgi = AccessLog(asgi, settings.access_log == "errors", settings.max_request_id_bytes)
     return asgi

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from haizen_runtime.protocol.json_body import parse_object
+from haizen_runtime.protocol.limits import DEFAULT_LIMITS
 from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse, Tensor
 
 if TYPE_CHECKING:
@@ -16,9 +17,11 @@ JSON_BODY: Final = "application/json"
 """The name under which a whole body is the only input, or the only output, as one BYTES element."""
 
 
-def body_request(body: bytes | bytearray | memoryview, model: str) -> InferenceRequest:
+def body_request(
+    body: bytes | bytearray | memoryview, model: str, max_depth: int = DEFAULT_LIMITS.json_depth
+) -> InferenceRequest:
     """A request that carries a body as it is. Raises InvalidInput when it is no JSON object."""
-    parse_object(body)
+    parse_object(body, max_depth)
     return InferenceRequest(model, [Tensor(JSON_BODY, "BYTES", (1,), body_array(bytes(body)))])
 
 

@@ -49,13 +49,15 @@ class Outcome:
 class AccessLog:
     """Writes the lines. A request without an id gets one, which comes back with its answer."""
 
-    def __init__(self, inner: Asgi, errors_only: bool) -> None:
+    def __init__(self, inner: Asgi, errors_only: bool, max_id_bytes: int) -> None:
+        """An id of more than `max_id_bytes` counts as none."""
         self._inner = inner
+        self._max_id_bytes = max_id_bytes
         self._errors_only = errors_only
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """ASGI."""
-        identity = identity_of(dict(scope["headers"]))
+        identity = identity_of(dict(scope["headers"]), self._max_id_bytes)
         if not identity.request_id:
             identity.request_id = uuid4().hex
             made = (b"x-request-id", identity.request_id.encode())

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Final
 
-MAX_ID_BYTES: Final = 200
-"""Longer ids are not taken over (`doors/http/responses.py` does not send them back either)."""
+from haizen_runtime.protocol.limits import DEFAULT_LIMITS
 
 
 @dataclass(slots=True)
@@ -26,10 +24,10 @@ IDENTITY: ContextVar[Identity | None] = ContextVar("haizen_identity", default=No
 """Set for the length of a request when somebody wants to know: the access log or traces."""
 
 
-def identity_of(headers: Mapping[bytes, bytes]) -> Identity:
-    """What a request says about itself; what cannot be used is left out."""
+def identity_of(headers: Mapping[bytes, bytes], max_id_bytes: int = DEFAULT_LIMITS.request_id_bytes) -> Identity:
+    """What a request says about itself; what cannot be used, and a longer id, is left out."""
     request_id = headers.get(b"x-request-id", b"")
-    if len(request_id) > MAX_ID_BYTES:
+    if len(request_id) > max_id_bytes:
         request_id = b""
     return Identity(printable(request_id), trace_id_of(headers.get(b"traceparent", b"")))
 
@@ -47,8 +45,8 @@ def printable(data: bytes) -> str:
     return "".join(char if char.isprintable() else "?" for char in data.decode("latin-1"))
 
 
-def identified(headers: Mapping[bytes, bytes]) -> dict[str, object]:
+def identified(headers: Mapping[bytes, bytes], max_id_bytes: int) -> dict[str, object]:
     """`extra` for a log line about a request, when nothing has set IDENTITY."""
-    identity = identity_of(headers)
+    identity = identity_of(headers, max_id_bytes)
     fields = {"request_id": identity.request_id, "trace_id": identity.trace_id}
     return {"fields": {name: value for name, value in fields.items() if value}}

@@ -64,7 +64,7 @@ class TracedApp:
         name, attributes = described
         parent = propagate.extract(headers, getter=HEADERS)
         with self._tracer.start_as_current_span(name, parent, SpanKind.SERVER, attributes) as span:
-            identity = IDENTITY.get() or identity_of(headers)
+            identity = IDENTITY.get() or identity_of(headers, self._app.settings.limits.request_id_bytes)
             identity.trace_id = format_trace_id(span.get_span_context().trace_id)
             IDENTITY.set(identity)
             outcome = Outcome(send)

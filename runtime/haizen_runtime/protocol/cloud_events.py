@@ -18,13 +18,12 @@ import orjson
 from haizen_runtime.protocol.errors import InvalidInput
 from haizen_runtime.protocol.event_settings import EventSettings
 from haizen_runtime.protocol.json_body import parse_object
+from haizen_runtime.protocol.limits import DEFAULT_LIMITS, RequestLimits
 
 STRUCTURED: Final = b"application/cloudevents+json"
 PREFIX: Final = b"ce-"
 REQUIRED: Final = ("specversion", "id", "source", "type")
 SPEC_VERSIONS: Final = ("1.0", "0.3")
-MAX_ATTRIBUTES: Final = 64
-"""More than any producer sets; each may come back in an answer's headers."""
 
 
 def is_structured(content_type: bytes) -> bool:
@@ -37,27 +36,28 @@ def has_binary_headers(headers: Mapping[bytes, bytes]) -> bool:
     return all(b"ce-" + name.encode() in headers for name in REQUIRED)
 
 
-def binary_attributes(headers: Mapping[bytes, bytes]) -> dict[str, Any]:
-    """The attributes in `ce-` headers. Raises InvalidInput for a version of CloudEvents that is unknown."""
+def binary_attributes(headers: Mapping[bytes, bytes], limits: RequestLimits = DEFAULT_LIMITS) -> dict[str, Any]:
+    """The attributes in `ce-` headers. Raises InvalidInput for an unknown version, or too many attributes."""
     attributes: dict[str, Any] = {
         name[len(PREFIX) :].decode("latin-1"): unquote(value.decode("latin-1"))
         for name, value in headers.items()
         if name.startswith(PREFIX)
     }
-    _check(attributes)
+    _check(attributes, limits)
     return attributes
 
 
-def open_structured(body: bytes | memoryview) -> tuple[dict[str, Any], bytes]:
+def open_structured(body: bytes | memoryview, limits: RequestLimits = DEFAULT_LIMITS) -> tuple[dict[str, Any], bytes]:
     """The attributes of a structured event, and its data as JSON. Raises InvalidInput."""
-    attributes = parse_object(body)
+    attributes = parse_object(body, limits.json_depth)
     missing = [name for name in REQUIRED if not isinstance(attributes.get(name), str)]
     if missing:
         raise InvalidInput(f"The CloudEvent has no {' and no '.join(missing)}; each must be a string.")
-    _check(attributes)
-    if "data" in attributes:
-        return attributes, orjson.dumps(attributes.pop("data"))
+    has_data, data = "data" in attributes, attributes.pop("data", None)
     encoded = attributes.pop("data_base64", None)
+    _check(attributes, limits)
+    if has_data:
+        return attributes, orjson.dumps(data)
     if not isinstance(encoded, str):
         raise InvalidInput("The CloudEvent has no data; expected the request there, an object.")
     try:
@@ -107,9 +107,10 @@ def close_structured(attributes: Mapping[str, Any], data: bytes) -> bytes:
 _SAFE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 
 
-def _check(attributes: Mapping[str, Any]) -> None:
+def _check(attributes: Mapping[str, Any], limits: RequestLimits) -> None:
     version = attributes["specversion"]
     if version not in SPEC_VERSIONS:
         raise InvalidInput(f"The CloudEvent's specversion is {str(version)[:40]}; 1.0 is known here.")
-    if len(attributes) > MAX_ATTRIBUTES:
-        raise InvalidInput(f"The CloudEvent has {len(attributes)} attributes; at most {MAX_ATTRIBUTES} are accepted.")
+    count, most = len(attributes), limits.event_attributes
+    if count > most:
+        raise InvalidInput(f"The CloudEvent has {count} attributes; at most {most} are accepted.")

@@ -12,6 +12,7 @@ import orjson
 
 from haizen_runtime.protocol.dtypes import array_from_json
 from haizen_runtime.protocol.errors import InvalidInput
+from haizen_runtime.protocol.limits import DEFAULT_LIMITS, RequestLimits
 from haizen_runtime.protocol.messages import (
     InferenceRequest,
     InferenceResponse,
@@ -21,6 +22,7 @@ from haizen_runtime.protocol.messages import (
     TensorMetadata,
 )
 from haizen_runtime.protocol.parameters import apply_parameters
+from haizen_runtime.protocol.shapes import too_many_dimensions
 from haizen_runtime.protocol.v1_json import natural_datatype
 from haizen_runtime.protocol.v2_json import described, json_values
 
@@ -28,7 +30,12 @@ RESERVED: Final = ("id", "parameters")
 
 
 def request_from(
-    payload: Mapping[str, Any], model: str, metadata: ModelMetadata, any_input: bool, batchable: bool
+    payload: Mapping[str, Any],
+    model: str,
+    metadata: ModelMetadata,
+    any_input: bool,
+    batchable: bool,
+    limits: RequestLimits = DEFAULT_LIMITS,
 ) -> InferenceRequest:
     """A request from the object in a body. Raises InvalidInput naming the field.
 
@@ -41,7 +48,10 @@ def request_from(
     for name, value in payload.items():
         if name in known or (any_input and name not in RESERVED):
             datatype = None if metadata.any_datatype else known[name].datatype
-            inputs.append(_tensor(name, value, datatype, known.get(name), batchable))
+            tensor = _tensor(name, value, datatype, known.get(name), batchable)
+            if len(tensor.shape) > limits.tensor_dimensions:
+                raise too_many_dimensions(len(tensor.shape), f'Field "{name[:80]}"', limits.tensor_dimensions)
+            inputs.append(tensor)
         elif name not in RESERVED:
             _add_parameter(parameters, name, value)
     if not inputs:

@@ -8,20 +8,18 @@ from typing import Any, Final
 import orjson
 
 from haizen_runtime.protocol.errors import InvalidInput
-
-MAX_DEPTH: Final = 100
-"""How deep a body may nest: more than any tensor needs, and what Triton allows."""
+from haizen_runtime.protocol.limits import DEFAULT_LIMITS
 
 _NO_BRACKET: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[^\[\]{}"]+')
 
 
-def parse_object(body: bytes | bytearray | memoryview) -> dict[str, Any]:
-    """The JSON object in a body; raises InvalidInput with the position of what is wrong."""
+def parse_object(body: bytes | bytearray | memoryview, max_depth: int = DEFAULT_LIMITS.json_depth) -> dict[str, Any]:
+    """The JSON object in a body of at most `max_depth` levels; raises InvalidInput that says where what is wrong."""
     if not body:
         raise InvalidInput("The request body is empty; expected a JSON object.")
     raw = bytes(body)
-    if len(raw) > MAX_DEPTH and raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _depth(raw) > MAX_DEPTH:
-        raise InvalidInput(f"The JSON body nests deeper than {MAX_DEPTH} levels.")
+    if len(raw) > max_depth and raw.count(b"[") + raw.count(b"{") > max_depth and _depth(raw) > max_depth:
+        raise InvalidInput(f"The JSON body nests deeper than {max_depth} levels.")
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:

@@ -6,6 +6,7 @@ datatype, a body that is no JSON) is left to the ordinary way, which knows what 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -35,8 +36,8 @@ class LargeReader:
     def read(self, body: bytes) -> dict[str, Any] | None:
         """A body's object, where each input's flat `data` is an array of float64, int64 or uint64 [elements].
 
-        None when the body has to be read the ordinary way. Of brackets there are few, and simdjson itself ends at a
-        depth of 1024, so the ordinary way's look for depth is not needed.
+        None when the body has to be read the ordinary way, as any that nests deeper than an infer request has to: so
+        the ordinary way's look for depth is not needed here.
         """
         import simdjson
 
@@ -61,7 +62,10 @@ class LargeReader:
 
 
 def _plain(holder: Any, kept: set[str]) -> dict[str, Any]:
-    """An object's members as Python's own, but for those that are kept for later. Raises KeyError for a name twice."""
+    """An object's members as Python's own, but for those that are kept for later.
+
+    Raises KeyError for a name twice, and ValueError for a member that nests further.
+    """
     members: dict[str, Any] = {}
     names = holder.keys()  # its `items` would make Python objects of all
     for name in names:
@@ -71,7 +75,14 @@ def _plain(holder: Any, kept: set[str]) -> dict[str, Any]:
         if name not in kept:
             if hasattr(value, "as_dict"):
                 value = value.as_dict()
+                _check_flat(value.values())
             elif hasattr(value, "as_list"):
                 value = value.as_list()
+                _check_flat(value)
         members[name] = value
     return members
+
+
+def _check_flat(values: Iterable[Any]) -> None:
+    if not {dict, list}.isdisjoint(map(type, values)):
+        raise ValueError("an object or a list where a scalar was expected")

@@ -42,7 +42,7 @@ def few_from_bytes(data: bytes, start: int, end: int, datatype: str, shape: tupl
     size = dtype.itemsize
     for each in shape:
         size *= each
-    return np.frombuffer(data[start:end], dtype).reshape(shape) if size == end - start else None
+    return np.frombuffer(data[start:end], dtype).reshape(shape) if 0 < size == end - start else None
 
 
 def array_from_bytes(

@@ -11,7 +11,9 @@ from haizen_runtime.protocol.cloud_events import data_of
 from haizen_runtime.protocol.dtypes import NUMPY_OF, array_from_json, datatype_of
 from haizen_runtime.protocol.errors import InferenceFailed, InvalidInput
 from haizen_runtime.protocol.json_body import parse_object
+from haizen_runtime.protocol.limits import DEFAULT_LIMITS, RequestLimits
 from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse, ModelMetadata, Tensor
+from haizen_runtime.protocol.shapes import too_many_dimensions
 from haizen_runtime.protocol.tf_json import binary_values, is_binary_output, with_binary_values
 from haizen_runtime.protocol.v2_json import json_values
 
@@ -21,9 +23,9 @@ def decode_request(body: bytes | bytearray | memoryview, model: str, metadata: M
     return request_from(open_body(body), model, metadata)
 
 
-def open_body(body: bytes | bytearray | memoryview) -> dict[str, Any]:
+def open_body(body: bytes | bytearray | memoryview, max_depth: int = DEFAULT_LIMITS.json_depth) -> dict[str, Any]:
     """The object in a body, with its binary values as bytes (TF Serving's `{"b64": ...}`). Raises InvalidInput."""
-    payload = parse_object(body)
+    payload = parse_object(body, max_depth)
     if "instances" not in payload and "specversion" in payload:
         payload = data_of(payload)
     if b'"b64"' in bytes(body):
@@ -31,7 +33,9 @@ def open_body(body: bytes | bytearray | memoryview) -> dict[str, Any]:
     return payload
 
 
-def request_from(payload: dict[str, Any], model: str, metadata: ModelMetadata) -> InferenceRequest:
+def request_from(
+    payload: dict[str, Any], model: str, metadata: ModelMetadata, limits: RequestLimits = DEFAULT_LIMITS
+) -> InferenceRequest:
     """A request from rows. v1 carries no datatypes: the model's own are used, else what the values are.
 
     KServe's rule: `instances` is a list of rows, or of objects; `inputs` is taken as the same thing.
@@ -46,17 +50,19 @@ def request_from(payload: dict[str, Any], model: str, metadata: ModelMetadata) -
     if not instances:
         raise InvalidInput(f'Expected "{key}" to have at least one item.')
     if type(instances[0]) is dict:
-        return _request(model, _columns(instances, key, metadata), payload)
-    return _request(model, [_only_input(instances, key, metadata)], payload)
+        return _request(model, _columns(instances, key, metadata), payload, limits)
+    return _request(model, [_only_input(instances, key, metadata)], payload, limits)
 
 
-def request_from_columns(payload: dict[str, Any], model: str, metadata: ModelMetadata) -> InferenceRequest:
+def request_from_columns(
+    payload: dict[str, Any], model: str, metadata: ModelMetadata, limits: RequestLimits = DEFAULT_LIMITS
+) -> InferenceRequest:
     """A request from whole tensors (TF Serving's `inputs`). Raises InvalidInput."""
     inputs = payload.get("inputs")
     if type(inputs) is not dict:
         if type(inputs) is not list or not inputs:
             raise InvalidInput('Expected the body to have "instances" or "inputs", a list with at least one item.')
-        return _request(model, [_only_input(inputs, "inputs", metadata)], payload)
+        return _request(model, [_only_input(inputs, "inputs", metadata)], payload, limits)
     known = {tensor.name: tensor.datatype for tensor in metadata.inputs}
     tensors = []
     for name, values in inputs.items():
@@ -66,7 +72,7 @@ def request_from_columns(payload: dict[str, Any], model: str, metadata: ModelMet
         tensors.append(_tensor(values, name, None if metadata.any_datatype else known.get(name), where))
     if not tensors:
         raise InvalidInput('Expected "inputs" to have at least one tensor.')
-    return _request(model, tensors, payload)
+    return _request(model, tensors, payload, limits)
 
 
 def encode_response(response: InferenceResponse) -> bytes:
@@ -96,7 +102,11 @@ def output_values(response: InferenceResponse) -> list[tuple[str, Any]]:
     ]
 
 
-def _request(model: str, inputs: list[Tensor], payload: dict[str, Any]) -> InferenceRequest:
+def _request(model: str, inputs: list[Tensor], payload: dict[str, Any], limits: RequestLimits) -> InferenceRequest:
+    most = limits.tensor_dimensions
+    for tensor in inputs:
+        if len(tensor.shape) > most:
+            raise too_many_dimensions(len(tensor.shape), f'Input "{tensor.name[:80]}"', most)
     request = InferenceRequest(model, inputs)
     parameters = payload.get("parameters")
     if type(parameters) is dict:  # Vertex AI's; it may be any JSON, and what is no scalar means nothing here

@@ -16,6 +16,7 @@ import numpy as np
 import orjson
 
 from haizen_runtime.protocol.errors import InvalidInput
+from haizen_runtime.protocol.limits import DEFAULT_LIMITS, RequestLimits
 from haizen_runtime.protocol.messages import (
     InferenceRequest,
     InferenceResponse,
@@ -69,11 +70,13 @@ class TensorsBehind:
             )
 
 
-def decode_binary_request(body: Buffer, json_length: int, model: str, version: str | None = None) -> InferenceRequest:
+def decode_binary_request(
+    body: Buffer, json_length: int, model: str, version: str | None = None, limits: RequestLimits = DEFAULT_LIMITS
+) -> InferenceRequest:
     """Read an infer request with `json_length` (1 or more) bytes of JSON. Raises InvalidInput."""
     check_length(json_length, len(body))
     behind = TensorsBehind(body, json_length)
-    request = decode_request(memoryview(body)[:json_length], model, version, behind)
+    request = decode_request(memoryview(body)[:json_length], model, version, behind, limits)
     behind.check_end()
     return request
 

@@ -12,6 +12,7 @@ from haizen_runtime.protocol.dtypes import DATATYPE_NAMES, NUMPY_OF, array_from_
 from haizen_runtime.protocol.errors import InferenceFailed, InvalidInput
 from haizen_runtime.protocol.json_body import parse_object
 from haizen_runtime.protocol.large_json import LARGE_BYTES, LargeReader
+from haizen_runtime.protocol.limits import DEFAULT_LIMITS, RequestLimits
 from haizen_runtime.protocol.messages import (
     InferenceRequest,
     InferenceResponse,
@@ -33,21 +34,32 @@ class BinaryInputs(Protocol):
 
 
 def decode_request(
-    body: bytes | bytearray | memoryview, model: str, version: str | None = None, binary: BinaryInputs | None = None
+    body: bytes | bytearray | memoryview,
+    model: str,
+    version: str | None = None,
+    binary: BinaryInputs | None = None,
+    limits: RequestLimits = DEFAULT_LIMITS,
 ) -> InferenceRequest:
     """Read an infer request. Raises InvalidInput naming the input and what was expected."""
     payload = _LARGE.read(bytes(body)) if binary is None and len(body) >= LARGE_BYTES else None
-    return request_from(parse_object(body) if payload is None else payload, model, version, binary)
+    if payload is None:
+        payload = parse_object(body, limits.json_depth)
+    return request_from(payload, model, version, binary, limits)
 
 
 def request_from(
-    payload: Mapping[str, Any], model: str, version: str | None = None, binary: BinaryInputs | None = None
+    payload: Mapping[str, Any],
+    model: str,
+    version: str | None = None,
+    binary: BinaryInputs | None = None,
+    limits: RequestLimits = DEFAULT_LIMITS,
 ) -> InferenceRequest:
     """An infer request from its JSON object. Raises InvalidInput naming the input and what was expected."""
     items = payload.get("inputs")
     if type(items) is not list or not items:
         raise InvalidInput('Expected "inputs" to be a list with at least one input.')
-    inputs = [_decode_input(item, index, binary) for index, item in enumerate(items)]
+    dimensions = limits.tensor_dimensions
+    inputs = [_decode_input(item, index, binary, dimensions) for index, item in enumerate(items)]
     if len(inputs) > 1:
         names = [tensor.name for tensor in inputs]
         if len(set(names)) != len(names):
@@ -116,7 +128,7 @@ def _decode_strings(value: Any) -> Any:
         raise InferenceFailed("A BYTES output is not UTF-8 text and cannot be written as JSON.") from None
 
 
-def _decode_input(item: Any, index: int, binary: BinaryInputs | None) -> Tensor:
+def _decode_input(item: Any, index: int, binary: BinaryInputs | None, max_dimensions: int) -> Tensor:
     if type(item) is not dict:
         raise InvalidInput(f"inputs[{index}] must be an object with name, shape, datatype and data.")
     name = item.get("name")
@@ -126,14 +138,14 @@ def _decode_input(item: Any, index: int, binary: BinaryInputs | None) -> Tensor:
     shape: Any = item.get("shape")
     data, parameters = item.get("data"), item.get("parameters")
     few = few_from_json(data, datatype) if parameters is None else None
-    if few is not None and is_shape_of(few.size, shape):
+    if few is not None and is_shape_of(few.size, shape, max_dimensions):
         sizes = tuple(shape)
         return Tensor(name, datatype, sizes, few.reshape(sizes))
     where = f'Input "{name[:80]}"'
     if type(datatype) is not str or datatype not in NUMPY_OF:
         found = "no datatype" if datatype is None else f"datatype {str(datatype)[:40]}"
         raise InvalidInput(f"{where}: {found}; expected one of {DATATYPE_NAMES}.")
-    shape = checked_shape(shape, where)
+    shape = checked_shape(shape, where, max_dimensions)
     if parameters:
         parameters = _parameters(item, where)
         size = parameters.pop(BINARY_SIZE, None) if parameters else None

@@ -14,6 +14,7 @@ import numpy as np
 
 from haizen_runtime.protocol.dtypes import DATATYPE_NAMES, NUMPY_OF
 from haizen_runtime.protocol.errors import InvalidInput
+from haizen_runtime.protocol.limits import DEFAULT_LIMITS, RequestLimits
 from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse, RequestedOutput, Scalar, Tensor
 from haizen_runtime.protocol.parameters import apply_parameters
 from haizen_runtime.protocol.shapes import checked_shape
@@ -57,8 +58,9 @@ class RequestMessage(NamedTuple):
     raws: list[Span]
 
 
-def read_request(data: bytes, start: int, end: int) -> RequestMessage:
+def read_request(data: bytes, start: int, end: int, limits: RequestLimits = DEFAULT_LIMITS) -> RequestMessage:
     """Read a ModelInferRequest in data[start:end]. Raises MalformedMessage when it is none."""
+    dimensions = limits.tensor_dimensions
     model = version = identifier = ""
     parameters: dict[str, Scalar] = {}
     pieces: list[Piece] = []
@@ -76,7 +78,7 @@ def read_request(data: bytes, start: int, end: int) -> RequestMessage:
         elif each == _RAW:
             raws.append((first, position))
         elif each == _INPUT:
-            pieces.append(_input(data, first, position))
+            pieces.append(_input(data, first, position, dimensions))
         elif each == _ID:
             identifier = text(data, first, position)
         elif each == _VERSION:
@@ -177,21 +179,21 @@ def _tensors(data: bytes, pieces: list[Piece], raws: list[Span], model: str) -> 
     return tensors
 
 
-def _input(data: bytes, start: int, end: int) -> Piece:
+def _input(data: bytes, start: int, end: int, max_dimensions: int) -> Piece:
     if end - start <= _CACHED_BYTES:
-        name, datatype, shape, parameters, contents = _cached_input(data[start:end])
+        name, datatype, shape, parameters, contents = _cached_input(data[start:end], max_dimensions)
         if contents:
             contents = tuple([(first + start, stop + start) for first, stop in contents])
         return name, datatype, shape, parameters, contents
-    return _read_input(data, start, end)
+    return _read_input(data, start, end, max_dimensions)
 
 
 @lru_cache(maxsize=1024)
-def _cached_input(message: bytes) -> Piece:
-    return _read_input(message, 0, len(message))
+def _cached_input(message: bytes, max_dimensions: int) -> Piece:
+    return _read_input(message, 0, len(message), max_dimensions)
 
 
-def _read_input(data: bytes, start: int, end: int) -> Piece:
+def _read_input(data: bytes, start: int, end: int, max_dimensions: int) -> Piece:
     name = datatype = ""
     shape: list[int] = []
     parameters: dict[str, Scalar] = {}
@@ -209,7 +211,7 @@ def _read_input(data: bytes, start: int, end: int) -> Piece:
             _read_parameter(data, first, stop, parameters)
         elif each == _INPUT_CONTENTS:
             contents.append((first, stop))
-    sizes = checked_shape(shape, f'Input "{name[:80]}"')
+    sizes = checked_shape(shape, f'Input "{name[:80]}"', max_dimensions)
     return name, datatype, sizes, parameters or None, tuple(contents)
 
 

@@ -6,15 +6,13 @@ from typing import Final
 
 from haizen_runtime.backends import files
 from haizen_runtime.doors.grpc import framing, metadata
-from haizen_runtime.doors.grpc.stream_inference import STREAM_CONCURRENCY
-from haizen_runtime.doors.http import holding, http2, responses
-from haizen_runtime.protocol import errors, json_body, shapes
+from haizen_runtime.doors.http import holding, http2
+from haizen_runtime.protocol import errors, shapes
 from haizen_runtime.reference.markdown import size, table
 from haizen_runtime.settings import Settings
 from haizen_runtime.storage import archives, paths, source_hf
 from haizen_runtime.storage.limits import Limits
 from haizen_runtime.termination import MAX_BYTES
-from haizen_runtime.workers import window
 
 HEADS: Final = ("What", "Limit", "Answer", "Where it comes from")
 _SERVING, _STORAGE = Settings(), Limits()
@@ -62,8 +60,10 @@ def _setting(name: str) -> str:
 def _requests() -> list[tuple[str, str, str, str]]:
     body = _SERVING.max_body_bytes
     return [
-        ("A body, as sent and decompressed", f"{size(body)} ({_setting('max_body_bytes')})", "413",
-         "The pod's memory; read no further than the limit, also when chunked or compressed."),
+        ("A body, as sent", f"{size(body)} ({_setting('max_body_bytes')})", "413",
+         "The pod's memory; read no further than the limit, also when chunked."),
+        ("A body, decompressed", f"the same ({_setting('max_decompressed_bytes')})", "413",
+         "Bombs: nothing is decompressed past the limit."),
         ("The time a body takes to arrive",
          f"{_SERVING.read_timeout_seconds:g} s ({_setting('read_timeout_seconds')})", "408", "Slow clients."),
         ("The time the headers take to arrive",
@@ -81,23 +81,29 @@ def _requests() -> list[tuple[str, str, str, str]]:
         ("Requests that wait for their model to be loaded", f"{_SERVING.queue_limit} ({_setting('queue_limit')})",
          "503", "All of them enter the queue at once when it is loaded."),
         ("Bodies of requests that wait for their model", f"{size(holding.BODIES * body)} together "
-         f"({holding.BODIES} × {_setting('max_body_bytes')})", "503", "The memory that the load needs."),
+         f"({_setting('max_waiting_bytes')}, else {holding.BODIES} × {_setting('max_body_bytes')})", "503",
+         "The memory that the load needs."),
         ("The wait for a model", f"{_SERVING.load_wait_seconds:g} s ({_setting('load_wait_seconds')})", "503",
          "Knative's revision timeout is 300 s; a little less, so that the client is told the reason."),
         ("The time in the queue and the model",
          f"{_SERVING.request_timeout_seconds:g} s ({_setting('request_timeout_seconds')}), or what Envoy's header "
          "`x-envoy-expected-rq-timeout-ms` leaves", "504", "Nobody waits for the answer any more."),
-        ("Nesting of a JSON body", f"{json_body.MAX_DEPTH} levels", "400", "Triton's limit."),
-        ("Dimensions of a tensor", f"{shapes.MAX_RANK}", "400", "More than any model has; numpy ends at 64."),
+        ("Nesting of a JSON body", f"{_SERVING.max_json_depth} levels ({_setting('max_json_depth')})", "400",
+         "Triton's limit. orjson itself reads 1024 levels and writes 254."),
+        ("Dimensions of an input", f"{_SERVING.max_tensor_dimensions} ({_setting('max_tensor_dimensions')})", "400",
+         "More than any model has; numpy 1 ends there, numpy 2 at 64."),
         ("Elements that a shape may promise", f"2^{shapes.MAX_ELEMENTS.bit_length() - 1}", "400",
-         "No product of dimensions may overflow or allocate."),
+         "No setting: it is past what any body holds, and keeps the product from overflowing in numpy."),
         ("A number that its datatype cannot hold", "the datatype's range", "400", "It would wrap without a word."),
         ("A content type", "JSON, a CloudEvent, or none, or curl's default; v2: also octets; /invocations: also CSV",
          "415", "KServe's servers read the same; SageMaker's send CSV."),
         ("JSON and binary tensors of a request", "together exactly its body", "400", "No byte is guessed about."),
-        ("Attributes of a CloudEvent", "64", "400", "They may come back as headers."),
+        ("Attributes of a CloudEvent", f"{_SERVING.max_event_attributes} ({_setting('max_event_attributes')})", "400",
+         "They may come back as headers."),
         ("A content encoding", "gzip, deflate or none", "415", "What clients send."),
-        ("A request ID that comes back", f"{responses.MAX_REQUEST_ID_BYTES} bytes", "left out", "Headers of answers."),
+        ("A request ID that comes back and is logged",
+         f"{_SERVING.max_request_id_bytes} bytes ({_setting('max_request_id_bytes')})", "left out",
+         "Headers of answers, lines of logs."),
     ]  # fmt: skip
 
 
@@ -120,13 +126,16 @@ def _grpc() -> list[tuple[str, str, str, str]]:
         ("`grpc-encoding`", ", ".join(name.decode() for name in framing.ENCODINGS), "UNIMPLEMENTED",
          "What gRPC's clients send."),
         ("The text of an error", f"{metadata.MAX_MESSAGE_BYTES} bytes", "shortened",
-         "Clients limit all metadata together to 8 KiB."),
-        ("Requests of one stream under way", str(STREAM_CONCURRENCY), "read later",
+         "No setting: gRPC's clients take 8 KiB of metadata together, where each byte may become three."),
+        ("Requests of one stream under way",
+         f"{_SERVING.max_stream_requests} ({_setting('max_stream_requests')})", "read later",
          "One client must not fill the queue."),
-        ("Streams open at once on one connection", "128", "the client waits", "zttp."),
+        ("Streams open at once on one connection", f"128 ({_setting('max_connection_streams')})", "the client waits",
+         "zttp's own limit, which the setting can only lower."),
         ("Streams of one connection in its whole life", str(http2.RETIRE_AFTER_STREAMS),
          "GOAWAY with NO_ERROR: the next ones go to another connection", "zttp breaks connections after 4096."),
-        ("Streams open at once on one connection, with several processes", str(http2.SHARED_STREAMS),
+        ("Streams open at once on one connection, with several processes",
+         f"{http2.SHARED_STREAMS} ({_setting('max_connection_streams')})",
          "Envoy's and Go's clients open another connection; gRPC's C library waits",
          "One connection is served by one process."),
         ("Resets of one connection in its whole life", str(http2.RETIRE_AFTER_RESETS), "the same",
@@ -142,7 +151,9 @@ def _models() -> list[tuple[str, str, str, str]]:
          "A path or link in a model must not read the pod's secrets."),
         ("Model files in the directory", f"exactly one, at most {files.MAX_DEPTH} folders deep",
          "exit code 3, ModelLoadFailed", "Which of several is meant cannot be known."),
-        ("Answers of a streaming model on their way", f"{window.MAX_ANSWERS}, and none after {size(window.MAX_BYTES)}",
+        ("Answers of a streaming model on their way",
+         f"{_SERVING.stream_window_answers} ({_setting('stream_window_answers')}), and none after "
+         f"{size(_SERVING.stream_window_bytes)} ({_setting('stream_window_bytes')})",
          "its generator waits", "A client that reads slowly must fill no memory."),
         ("The termination message", size(MAX_BYTES), "shortened", "Kubernetes keeps no more."),
     ]  # fmt: skip

@@ -12,7 +12,7 @@ from haizen_runtime.storage.limits import STORAGE_PREFIX, AddressPolicy, Limits
 
 UNITS: Final = (
     ("bytes_per_second", "bytes a second"), ("_seconds", "seconds"), ("_timeout", "seconds"), ("_bytes", "bytes"),
-    ("_rows", "rows"),
+    ("_rows", "rows"), ("_depth", "levels"),
 )  # fmt: skip
 """How a name's end says the unit; other numbers are counts."""
 

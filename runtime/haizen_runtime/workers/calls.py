@@ -10,6 +10,7 @@ import numpy as np
 
 from haizen_runtime.engine.call_details import AnswerDetails
 from haizen_runtime.protocol.errors import ClientGone
+from haizen_runtime.workers.limits import WorkerLimits
 from haizen_runtime.workers.window import Window
 
 Array = np.ndarray[Any, Any]
@@ -82,9 +83,9 @@ class AnswerCall(Call):
 class StreamCall(Call):
     """A call for any number of answers."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self, tell: Callable[[str], None], limits: WorkerLimits) -> None:
         super().__init__(tell)
-        self._window = Window()
+        self._window = Window(limits)
 
     # From the thread that reads what the worker says
 

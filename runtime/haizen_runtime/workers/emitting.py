@@ -12,6 +12,7 @@ import numpy as np
 
 from haizen_runtime.protocol.errors import InferenceFailed
 from haizen_runtime.workers.cancelling import CancellableCall
+from haizen_runtime.workers.limits import WorkerLimits
 from haizen_runtime.workers.window import Window
 
 Array = np.ndarray[Any, Any]
@@ -21,9 +22,9 @@ Outputs = Mapping[str, Array]
 class Emission(CancellableCall):
     """One streaming call. A generator that is cancelled ends at its next `await` or `yield`."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: WorkerLimits) -> None:
         super().__init__()
-        self._window = Window()
+        self._window = Window(limits)
         self._taken = asyncio.Event()
 
     async def run(self, answers: AsyncGenerator[Outputs], emit: Callable[[Outputs], int]) -> None:

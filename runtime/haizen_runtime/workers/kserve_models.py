@@ -28,8 +28,8 @@ _BINARY_SIZE: Final = "binary_data_size"
 class KServeModel(ServedModel):
     """A kserve.Model: called as KServe's own server calls it, with its payloads and through its `__call__`."""
 
-    def __init__(self, model: Any, path: Path) -> None:
-        super().__init__(model, path)
+    def __init__(self, model: Any, path: Path, json_depth: int) -> None:
+        super().__init__(model, path, json_depth)
         self._name = model.name
         self.max_batch_rows = 1
         self.takes_json = True
@@ -73,7 +73,7 @@ class KServeModel(ServedModel):
         payload: Any
         details = CALL_DETAILS.get() or {}
         if JSON_BODY in inputs:
-            payload = body_of(inputs)
+            payload = body_of(inputs, self._json_depth)
         elif list(inputs) == ["instances"]:
             payload = {"instances": listed(inputs["instances"])}
         else:

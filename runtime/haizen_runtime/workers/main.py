@@ -28,6 +28,7 @@ from haizen_runtime.workers.channel import BrokenChannel, receive, send
 from haizen_runtime.workers.emitting import Emission
 from haizen_runtime.workers.failures import NOT_IMPLEMENTED, described, sendable
 from haizen_runtime.workers.lifeline import die_with_parent
+from haizen_runtime.workers.limits import WorkerLimits
 from haizen_runtime.workers.served import ServedModel, serve_code
 from haizen_runtime.workers.tensors import bytes_of, pack, unpack
 
@@ -54,17 +55,19 @@ def main(arguments: list[str]) -> int:
     order = first[0]
     configure(str(order["log_level"]), str(order["log_format"]), {"model": order["name"], "worker": os.getpid()})
     print_to_log()
-    return asyncio.run(Worker(sock, Path(order["path"]), order["name"], order["traced"]).run())
+    limits = WorkerLimits(**order["limits"])
+    return asyncio.run(Worker(sock, Path(order["path"]), order["name"], order["traced"], limits).run())
 
 
 class Worker:
     """The model on the event loop of the main thread, the socket on a thread of its own."""
 
-    def __init__(self, sock: socket.socket, path: Path, name: str, traced: bool) -> None:
+    def __init__(self, sock: socket.socket, path: Path, name: str, traced: bool, limits: WorkerLimits) -> None:
         self._sock = sock
         self._path = path
         self._name = name
         self._traced = traced
+        self._limits = limits
         self._traces: Traces | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._calls: dict[int, CancellableCall] = {}
@@ -74,7 +77,7 @@ class Worker:
         """Load, answer, stop; returns the exit code."""
         loop = asyncio.get_running_loop()
         try:
-            served = serve_code(self._path, self._name)
+            served = serve_code(self._path, self._name, self._limits.json_depth)
             await served.load()
             if self._traced:
                 from haizen_runtime.workers.traces import Traces
@@ -117,7 +120,7 @@ class Worker:
             elif isinstance(known, Emission):
                 known.taken()
         elif op == "stream":
-            emission = Emission()
+            emission = Emission(self._limits)
             self._start(message, emission, self._emit(served, emission, message, descriptor))
         else:
             call, run = Computation(), served.explain if op == "explain" else served.infer

@@ -20,6 +20,7 @@ from haizen_runtime.protocol.errors import ClientGone, DeadlineExceeded, ModelLo
 from haizen_runtime.protocol.messages import Scalar
 from haizen_runtime.scheduling.cancellation import CANCELLATION
 from haizen_runtime.workers.calls import NOBODY_WAITS
+from haizen_runtime.workers.limits import WorkerLimits
 from haizen_runtime.workers.process import WorkerProcess
 from haizen_runtime.workers.restarts import RestartPolicy
 
@@ -52,11 +53,12 @@ class _Slot:
 class WorkerPool:
     """`count` worker processes, a thread each that starts it, reads from it and replaces it."""
 
-    def __init__(self, path: Path, name: str, count: int, limit_seconds: float) -> None:
+    def __init__(self, path: Path, name: str, count: int, limit_seconds: float, limits: WorkerLimits) -> None:
         """`limit_seconds` is how long one call may take before its worker is taken for hung; 0 for no limit."""
         self._path = path
         self._name = name
         self._limit = limit_seconds or None
+        self._limits = limits
         self._slots = [_Slot(index) for index in range(count)]
         self._changed = threading.Condition()
         self._closed = False
@@ -215,7 +217,8 @@ class WorkerPool:
     def _run(self, slot: _Slot) -> tuple[str | None, str, bool]:
         """One process from its start to its end: why it could not load, how it ended, whether it had loaded."""
         try:
-            worker = WorkerProcess(str(self._path), self._name, logging.getLevelName(log.getEffectiveLevel()))
+            level = logging.getLevelName(log.getEffectiveLevel())
+            worker = WorkerProcess(str(self._path), self._name, level, self._limits)
         except OSError as error:  # no memory, no process numbers
             return f"A worker process cannot be started: {error.strerror or error}.", "not started", False
         slot.worker = worker

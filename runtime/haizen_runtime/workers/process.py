@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -24,6 +25,7 @@ from haizen_runtime.workers.calls import AnswerCall, Call, StreamCall
 from haizen_runtime.workers.channel import BrokenChannel, TooLong, receive, send
 from haizen_runtime.workers.failures import WorkerLost, as_error
 from haizen_runtime.workers.lifeline import exit_words
+from haizen_runtime.workers.limits import WorkerLimits
 from haizen_runtime.workers.tensors import bytes_of, pack, unpack
 
 Array = np.ndarray[Any, Any]
@@ -40,7 +42,7 @@ class WorkerProcess:
     parent (PR_SET_PDEATHSIG).
     """
 
-    def __init__(self, path: str, name: str, log_level: str) -> None:
+    def __init__(self, path: str, name: str, log_level: str, limits: WorkerLimits) -> None:
         """Start it and tell it what to load."""
         self._sock, theirs = socket.socketpair()
         with theirs:
@@ -52,6 +54,7 @@ class WorkerProcess:
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
         self.pid = self._process.pid
+        self._limits = limits
         self.in_flight = 0
         """Calls that were given to it and not yet taken back; kept by the pool."""
         self.why_killed = ""
@@ -63,7 +66,8 @@ class WorkerProcess:
         self._gone = False
         with contextlib.suppress(OSError):  # it is gone already: `read` will tell
             send(self._sock, {"op": "load", "path": path, "name": name, "log_level": log_level,
-                              "log_format": configured_format(), "traced": installed_tracer() is not None})  # fmt: skip
+                              "log_format": configured_format(), "traced": installed_tracer() is not None,
+                              "limits": asdict(limits)})  # fmt: skip
 
     def read(self) -> tuple[dict[str, Any], int | None] | None:
         """The next message, with its descriptor; None once the process has ended or speaks nonsense."""
@@ -93,7 +97,8 @@ class WorkerProcess:
         self, inputs: Mapping[str, Array], outputs: Sequence[str] | None, parameters: Mapping[str, Scalar]
     ) -> StreamCall:
         """Send a request whose answers are many. Raises WorkerLost when the process has ended."""
-        return self._begin(StreamCall, "stream", inputs, {"outputs": outputs, "parameters": dict(parameters)})
+        more = {"outputs": outputs, "parameters": dict(parameters)}
+        return self._begin(lambda tell: StreamCall(tell, self._limits), "stream", inputs, more)
 
     def _begin(
         self,

@@ -49,9 +49,9 @@ def as_outputs(value: Any) -> dict[str, Array]:
     return {OUTPUT: as_array(value, OUTPUT)}
 
 
-def body_of(inputs: Mapping[str, Array]) -> dict[str, Any]:
+def body_of(inputs: Mapping[str, Array], max_depth: int) -> dict[str, Any]:
     """The dictionary of a v1 request that came as it is. Raises InvalidInput."""
-    return parse_object(inputs[JSON_BODY].ravel()[0])
+    return parse_object(inputs[JSON_BODY].ravel()[0], max_depth)
 
 
 def as_body(value: Any) -> dict[str, Array]:

@@ -30,9 +30,10 @@ METHODS: Final = ("preprocess", "predict", "postprocess", "explain")
 class ServedModel:
     """An object with `predict`; every other method is optional, and each may be a coroutine."""
 
-    def __init__(self, model: Any, path: Path) -> None:
+    def __init__(self, model: Any, path: Path, json_depth: int) -> None:
         self._model = model
         self._path = path
+        self._json_depth = json_depth
         predict = model.predict
         self.decoupled = bool(getattr(model, "decoupled", False)) or (
             inspect.isgeneratorfunction(predict) or inspect.isasyncgenfunction(predict)
@@ -65,12 +66,12 @@ class ServedModel:
     async def infer(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None) -> dict[str, Array]:
         """Run the three methods. Raises whatever they raise; InvalidInput for an output that is not there."""
         if JSON_BODY in inputs and self.takes_json:
-            return as_body(await self.call(body_of(inputs)))
+            return as_body(await self.call(body_of(inputs, self._json_depth)))
         return wanted(as_outputs(await self.call(dict(inputs))), outputs)
 
     async def explain(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None) -> dict[str, Array]:
         """Run preprocess and explain; gives the body of a v1 answer. Raises whatever they raise."""
-        value = body_of(inputs) if JSON_BODY in inputs and self.takes_json else dict(inputs)
+        value = body_of(inputs, self._json_depth) if JSON_BODY in inputs and self.takes_json else dict(inputs)
         return explanation_body(await self.call(value, ("preprocess", "explain")))
 
     async def stream(
@@ -122,8 +123,11 @@ class ServedModel:
             ) from error
 
 
-def serve_code(path: Path, name: str) -> ServedModel:
-    """Import model.py and make the model of it, not loaded yet. Raises ModelLoadFailed."""
+def serve_code(path: Path, name: str, json_depth: int) -> ServedModel:
+    """Import model.py and make the model of it, not loaded yet. Raises ModelLoadFailed.
+
+    `json_depth` is how deep bodies may nest that go to it as they are.
+    """
     from haizen_runtime.workers import vertex
 
     vertex.prepare(path)
@@ -133,8 +137,9 @@ def serve_code(path: Path, name: str) -> ServedModel:
     if bases and isinstance(model, bases):
         from haizen_runtime.workers.kserve_models import KServeModel
 
-        return KServeModel(model, path)
-    return vertex.PredictorModel(model, path) if vertex.is_predictor(model) else ServedModel(model, path)
+        return KServeModel(model, path, json_depth)
+    served = vertex.PredictorModel if vertex.is_predictor(model) else ServedModel
+    return served(model, path, json_depth)
 
 
 async def settled(value: Any) -> Any:

@@ -100,8 +100,8 @@ def is_predictor(model: Any) -> bool:
 class PredictorModel(ServedModel):
     """A Predictor: it gets the body of a request and gives that of the answer, as in Vertex AI's own server."""
 
-    def __init__(self, model: Any, path: Path) -> None:
-        super().__init__(model, path)
+    def __init__(self, model: Any, path: Path, json_depth: int) -> None:
+        super().__init__(model, path, json_depth)
         self.max_batch_rows = 1
         self.takes_json = True
 
@@ -118,7 +118,7 @@ class PredictorModel(ServedModel):
     async def infer(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None) -> dict[str, Array]:
         """A body goes in as it is, tensors as rows of `instances`; of those, `predictions` become the output."""
         if JSON_BODY in inputs:
-            return as_body(await self.call(body_of(inputs)))
+            return as_body(await self.call(body_of(inputs, self._json_depth)))
         if len(inputs) == 1:
             instances = listed(next(iter(inputs.values())))
         else:

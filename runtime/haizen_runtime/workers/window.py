@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
 
-MAX_ANSWERS: Final = 16
-MAX_BYTES: Final = 1024 * 1024
-"""With more bytes on their way nothing follows; one answer alone may be larger."""
+from haizen_runtime.workers.limits import WorkerLimits
 
 
 class Window:
     """Sizes of the answers that were sent and not yet taken."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: WorkerLimits) -> None:
+        self._max_answers, self._max_bytes = limits.window_answers, limits.window_bytes
         self._sizes: deque[int] = deque()
         self._bytes = 0
 
@@ -33,4 +31,4 @@ class Window:
     @property
     def is_open(self) -> bool:
         """Whether another answer may be sent."""
-        return len(self._sizes) < MAX_ANSWERS and self._bytes < MAX_BYTES
+        return len(self._sizes) < self._max_answers and self._bytes < self._max_bytes

@@ -70,6 +70,18 @@ def test_all_requests_as_json(start_iris: Callable[..., RuntimeProcess]) -> None
     assert "s3cr3t" not in runtime.log
 
 
+def test_an_id_past_the_limit_is_replaced(start_iris: Callable[..., RuntimeProcess]) -> None:
+    runtime = start_iris("--access_log=all", "--log_format=json", "--max_request_id_bytes=40")
+    with httpx.Client(base_url=runtime.url) as session:
+        ids = [
+            session.get("/v9", headers={"x-request-id": "i" * length}).headers["x-request-id"] for length in (40, 41)
+        ]
+    assert [len(each) for each in ids] == [40, 32]
+    wait_for(lambda: ids[1] in runtime.log, runtime.describe)
+    assert {each["request_id"] for each in lines_of(runtime)} >= set(ids)
+    assert "i" * 41 not in runtime.log
+
+
 def test_only_errors_as_text(start_iris: Callable[..., RuntimeProcess]) -> None:
     runtime = start_iris("--access_log=errors")
     made = send(runtime).headers["x-request-id"]

@@ -79,7 +79,7 @@ def test_who_a_request_says_it_is(headers: dict[bytes, bytes], request_id: str, 
     identity = identity_of(headers)
     assert (identity.request_id, identity.trace_id) == (request_id, trace_id)
     expected = {name: value for name, value in (("request_id", request_id), ("trace_id", trace_id)) if value}
-    assert identified(headers) == {"fields": expected}
+    assert identified(headers, 200) == {"fields": expected}
 
 
 @given(st.dictionaries(st.sampled_from([b"x-request-id", b"traceparent"]), st.binary(max_size=300)))

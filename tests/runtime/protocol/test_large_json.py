@@ -71,6 +71,11 @@ LEFT = [
     pytest.param(b'{"inputs": [3]}' + SPACE.encode(), id="an input that is no object"),
     pytest.param(b"[1, 2]" + SPACE.encode(), id="no object"),
     pytest.param(b'{"id": "1"}' + SPACE.encode(), id="no inputs"),
+    pytest.param(body_of("[1, 2, 3]", more=', "parameters": {"a": {"b": 1}}'), id="an object in parameters"),
+    pytest.param(
+        body_of("[1, 2, 3]", more=', "more": ' + '{"a":' * 101 + "1" + "}" * 101), id="deeper than bodies are"
+    ),
+    pytest.param(body_of("[1, 2, 3]", shape='[{"a": {"b": 1}}]'), id="objects in a shape"),
     pytest.param(b'{"id": ' + b"[" * 2000 + b"]" * 2000 + b"}" + SPACE.encode(), id="too deep"),
     pytest.param(b'{"inputs": ' + b'{"a":' * 2000 + b"1" + b"}" * 2001 + SPACE.encode(), id="objects too deep"),
 ]

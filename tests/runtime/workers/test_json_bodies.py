@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
+import grpc
 import httpx
+import orjson
+import pytest
 
 from tests.runtime.conftest import wait_for
+from tests.runtime.doors.grpc.conftest import PB, Client, target_of
 
 CODE = """
 import os
@@ -36,6 +41,43 @@ def test_v1_bodies_come_as_they_are_and_v2_as_arrays(serve_code: Callable[..., A
         assert httpx.post(url, content=bad).status_code == 400
     body = {"inputs": [{"name": "x", "shape": [2], "datatype": "INT8", "data": [1, 2]}]}
     assert httpx.post(f"{runtime.url}/v2/models/code/infer", json=body).json()["outputs"][0]["data"] == [1, 2]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_the_depth_of_bodies_is_that_of_the_setting(serve_code: Callable[..., Any], processes: int) -> None:
+    deep = {"a": nested(199)}
+    assert httpx.post(f"{serve_code(CODE).url}/v1/models/code:predict", json=deep).status_code == 400
+    runtime = serve_code(CODE, "--max_json_depth=200", f"--processes={processes}")
+    url = f"{runtime.url}/v1/models/code:predict"
+    assert httpx.post(url, json=deep).json() == deep
+    refused = httpx.post(url, json={"a": nested(200)})
+    assert (refused.status_code, refused.json()) == (400, {"error": "The JSON body nests deeper than 200 levels."})
+
+
+def test_the_depth_of_a_body_that_comes_as_a_tensor(serve_code: Callable[..., Any]) -> None:
+    """No door looks into a tensor: the worker does."""
+    runtime = serve_code(CODE, "--max_json_depth=20")
+    client = Client(target_of(runtime))
+    for levels, fails in ((20, False), (21, True)):
+        text = orjson.dumps({"a": nested(levels - 1)})
+        tensor = {"name": "application/json", "shape": [1], "datatype": "BYTES", "data": [text.decode()]}
+        answer = httpx.post(f"{runtime.url}/v2/models/code/infer", json={"inputs": [tensor]})
+        assert answer.status_code == (400 if fails else 200)
+        assert ("nests deeper than 20 levels" in answer.text) is fails
+        message = PB.ModelInferRequest(model_name="code")
+        contents = message.inputs.add(name="application/json", datatype="BYTES", shape=[1]).contents
+        contents.bytes_contents.append(text)
+        with pytest.raises(grpc.RpcError, match="nests deeper than 20 levels") if fails else nullcontext():
+            assert client.call("ModelInfer", message).outputs[0].contents.bytes_contents == [text]
+    client.channel.close()
+
+
+def nested(levels: int) -> Any:
+    """Lists within lists."""
+    value: list[Any] = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
 
 
 def test_metrics_tell_the_memory_and_the_restarts_of_workers(serve_code: Callable[..., Any]) -> None:

@@ -20,6 +20,7 @@ from haizen_runtime.scheduling.cancellation import Cancellation
 from haizen_runtime.workers.calls import AnswerCall
 from haizen_runtime.workers.cancelling import Computation
 from haizen_runtime.workers.channel import receive, send
+from haizen_runtime.workers.limits import WorkerLimits
 from haizen_runtime.workers.pool import WorkerPool
 from haizen_runtime.workers.tensors import pack
 from tests.runtime.conftest import wait_for
@@ -134,7 +135,7 @@ class Talk:
                 command, pass_fds=[theirs.fileno()], stderr=subprocess.PIPE, start_new_session=True
             )
         send(self.socket, {"op": "load", "path": str(path), "name": "code", "log_level": "INFO", "log_format": "text",
-                           "traced": False})  # fmt: skip
+                           "traced": False, "limits": {}})  # fmt: skip
         assert self.hear()["op"] == "loaded"
 
     def hear(self) -> dict[str, Any]:
@@ -189,7 +190,7 @@ def test_a_worker_ends_each_call_once_whatever_crosses(worker: Talk) -> None:
 def test_a_worker_is_not_asked_for_what_nobody_waits_for(tmp_path: Path) -> None:
     path = tmp_path / "model.py"
     path.write_text(COUNTING)
-    pool = WorkerPool(path, "code", 1, 60)
+    pool = WorkerPool(path, "code", 1, 60, WorkerLimits())
     pool.start()
     try:
         cancellation = Cancellation()

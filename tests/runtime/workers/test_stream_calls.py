@@ -12,14 +12,21 @@ from hypothesis import strategies as st
 
 from haizen_runtime.protocol.errors import InvalidInput
 from haizen_runtime.workers.calls import StreamCall
-from haizen_runtime.workers.window import MAX_ANSWERS, MAX_BYTES, Window
+from haizen_runtime.workers.limits import WorkerLimits
+from haizen_runtime.workers.window import Window
 
 ANSWER = {"x": np.zeros(1)}
+LIMITS = WorkerLimits()
 
 
-@given(st.lists(st.integers(0, 2 * MAX_BYTES) | st.just("taken")))
-def test_the_window_bounds_answers_and_bytes_but_lets_one_of_any_size_go(events: list[int | str]) -> None:
-    window = Window()
+@given(
+    st.lists(st.integers(0, 100) | st.just("taken")),
+    st.builds(WorkerLimits, window_answers=st.integers(1, 20), window_bytes=st.integers(1, 50)),
+)
+def test_the_window_bounds_answers_and_bytes_but_lets_one_of_any_size_go(
+    events: list[int | str], limits: WorkerLimits
+) -> None:
+    window = Window(limits)
     under_way: list[int] = []
     for event in events:
         if isinstance(event, str):
@@ -30,8 +37,8 @@ def test_the_window_bounds_answers_and_bytes_but_lets_one_of_any_size_go(events:
                 with pytest.raises(ValueError, match="not sent"):
                     window.taken()
         elif window.is_open:
-            assert len(under_way) < MAX_ANSWERS
-            assert sum(under_way) < MAX_BYTES
+            assert len(under_way) < limits.window_answers
+            assert sum(under_way) < limits.window_bytes
             window.sent(event)
             under_way.append(event)
         else:
@@ -42,7 +49,7 @@ def test_the_window_bounds_answers_and_bytes_but_lets_one_of_any_size_go(events:
 
 def make() -> tuple[StreamCall, list[str]]:
     told: list[str] = []
-    return StreamCall(told.append), told
+    return StreamCall(told.append, LIMITS), told
 
 
 def test_answers_are_taken_in_order_and_the_worker_is_told() -> None:
@@ -92,7 +99,7 @@ def test_a_worker_that_says_nothing() -> None:
 
 def test_a_worker_that_does_not_wait_talks_nonsense() -> None:
     call, _ = make()
-    for _ in range(MAX_ANSWERS):
+    for _ in range(LIMITS.window_answers):
         call.add(ANSWER, 8)
     with pytest.raises(ValueError, match="more answers"):
         call.add(ANSWER, 8)

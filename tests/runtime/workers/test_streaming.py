@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -119,20 +120,55 @@ def test_an_error_in_the_middle_is_the_last_event(
 
 
 def test_a_client_that_does_not_read_holds_the_generator_back(url: str, notes: Path) -> None:
+    end = notes / "held.end"
+    with unread(url, "held", 100_000):
+        assert made(notes / "held.note") < 200  # 20 MB: far from what was asked for
+        assert not end.exists()
+    wait_for(end.exists)
+
+
+@contextmanager
+def unread(url: str, word: str, size: int) -> Iterator[None]:
+    """Ask for answers without end, of that many bytes each, and read none of them."""
     host, port = url.split("/")[2].split(":")
-    body = json.dumps({"word": "held", "size": 100_000, "count": 100_000}).encode()
-    note, end = notes / "held.note", notes / "held.end"
+    body = json.dumps({"word": word, "size": size, "count": 100_000}).encode()
     with socket.create_connection((host, int(port))) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         head = b"POST /v2/models/code/generate_stream HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n"
         client.sendall(head % len(body) + body)
-        wait_for(note.exists)
-        counts: list[int] = []
-        # Once nothing moves any more the window is full, whatever the sockets' buffers take.
-        wait_for(lambda: counts.append(int(note.read_text() or 0)) or counts[-20:] == counts[-1:] * 20)  # type: ignore[func-returns-value]
-        assert counts[-1] < 200  # 20 MB: far from what was asked for
-        assert not end.exists()
-    wait_for(end.exists)
+        yield
+
+
+def made(note: Path) -> int:
+    """How many answers were made once nothing moves any more: then the window is full, and what sockets hold."""
+    wait_for(note.exists)
+    counts: list[int] = []
+    wait_for(lambda: counts.append(int(note.read_text() or 0)) or counts[-20:] == counts[-1:] * 20)  # type: ignore[func-returns-value]
+    return counts[-1]
+
+
+def test_the_window_is_what_the_settings_say(tmp_path: Path) -> None:
+    """Each answer is larger than what sockets hold, so that only the window lets the generator go on."""
+    many, size = 1 << 40, 8 << 20
+    windows = ((1, many), (4, many), (4, 1), (4, size + 100))
+    counts = [made_unread(tmp_path / f"{answers}-{room}", answers, room, size) for answers, room in windows]
+    assert [count - counts[0] for count in counts] == [0, 3, 0, 1]
+
+
+def made_unread(folder: Path, answers: int, window_bytes: int, answer_bytes: int) -> int:
+    """How many answers of that size model code makes with such a window for a client that reads none."""
+    folder.mkdir()
+    (folder / "model.py").write_text(CODE)
+    runtime = RuntimeProcess(
+        [*SERVE, "--model_name=code", f"--model_dir={folder}", "--allow_code", f"--stream_window_answers={answers}",
+         f"--stream_window_bytes={window_bytes}"], {},
+    )  # fmt: skip
+    try:
+        runtime.wait_ready()
+        with unread(runtime.url, "held", answer_bytes):
+            return made(folder / "held.note")
+    finally:
+        runtime.stop()
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,8 @@ class GrpcApp:
         self.app = app
         limit = app.settings.max_body_bytes
         self.limit_bytes = limit
+        self.decompressed_limit_bytes = app.bodies.decompressed_limit_bytes
+        self.max_request_id_bytes = app.settings.limits.request_id_bytes
         self.bodies = BodyReader(limit + PREFIX_BYTES, app.settings.read_timeout_seconds, app.loop)
         self.answer_headers: Headers = [
             (b"content-type", CONTENT_TYPE),
@@ -115,7 +117,7 @@ class GrpcApp:
             body: bytes | memoryview | None = self.bodies.read_now(scope, NO_HEADERS)
             if body is None:
                 body = await self.bodies.read(receive, NO_HEADERS, raw_tensors_at)
-            data, start, end = only_message(body, encoding, self.limit_bytes)
+            data, start, end = only_message(body, encoding, self.limit_bytes, self.decompressed_limit_bytes)
             if timeout is not None and timeout <= self.app.loop.time() - now:
                 raise DeadlineExceeded("The call's deadline passed before its message was here.")
             pieces = await unary(call, data, start, end)
@@ -125,7 +127,7 @@ class GrpcApp:
         except RequestError as error:
             message, trailers = b"", error_trailers(error)
         except Exception:
-            log.exception("gRPC %s failed", path[:200], extra=identified(headers))
+            log.exception("gRPC %s failed", path[:200], extra=identified(headers, self.max_request_id_bytes))
             message, trailers = b"", error_trailers(RequestError(FAILED))
         head = self.head(headers, encoding)
         exchange = incoming_of(scope)
@@ -146,8 +148,9 @@ class GrpcApp:
         """A streaming method; the head leaves with the first message, the status at the end."""
         path = call.scope["path"]
         answers = answer_encoding(encoding, call.headers.get(b"grpc-accept-encoding"))
+        head = self.head(call.headers, answers)
         stream = MessageStream(
-            call.receive, send, self.head(call.headers, answers), encoding, answers, self.limit_bytes
+            call.receive, send, head, encoding, answers, self.limit_bytes, self.decompressed_limit_bytes
         )
         trailers = OK
         try:
@@ -158,7 +161,7 @@ class GrpcApp:
         except RequestError as error:
             trailers = error_trailers(error)
         except Exception:
-            log.exception("gRPC %s failed", path[:200], extra=identified(call.headers))
+            log.exception("gRPC %s failed", path[:200], extra=identified(call.headers, self.max_request_id_bytes))
             trailers = error_trailers(RequestError(FAILED))
         await stream.close(trailers)
 
@@ -166,7 +169,7 @@ class GrpcApp:
         """The headers of an answer; the caller's x-request-id comes back."""
         headers = self.answer_headers
         request_id = request_headers.get(b"x-request-id")
-        if request_id is not None and len(request_id) <= MAX_REQUEST_ID_BYTES:
+        if request_id is not None and len(request_id) <= self.max_request_id_bytes:
             headers = [*headers, (b"x-request-id", request_id)]
         if encoding is not None:
             headers = [*headers, (b"grpc-encoding", encoding)]
@@ -174,7 +177,6 @@ class GrpcApp:
 
 
 FAILED: Final = "The server failed on this call; its log says more."
-MAX_REQUEST_ID_BYTES: Final = 200
 NO_HEADERS: Final[Mapping[bytes, bytes]] = {}
 UNCOUNTED: Final = frozenset((
     "/inference.GRPCInferenceService/ServerLive",

@@ -43,10 +43,12 @@ def raw_tensors_at(body: bytes) -> int:
     return first_value(body, PREFIX_BYTES, RAW_INPUT_CONTENTS) if body[:1] == b"\0" else 0
 
 
-def only_message(body: bytes | memoryview, encoding: bytes | None, limit_bytes: int) -> tuple[bytes, int, int]:
+def only_message(
+    body: bytes | memoryview, encoding: bytes | None, limit_bytes: int, decompressed_limit_bytes: int
+) -> tuple[bytes, int, int]:
     """The one message of a unary request: a buffer and the span of the message in it. A view is of a buffer's end.
 
-    Raises MalformedMessage, or PayloadTooLarge when it is, or would be decompressed, larger than the limit.
+    Raises MalformedMessage, or PayloadTooLarge when it is, or would be decompressed, larger than its limit.
     """
     data: bytes = body if isinstance(body, bytes) else body.obj  # type: ignore[assignment]  # a view of bytes
     start = len(data) - len(body)
@@ -63,16 +65,17 @@ def only_message(body: bytes | memoryview, encoding: bytes | None, limit_bytes: 
         raise MalformedMessage("The gRPC request has more than one message; this method takes one.")
     if flag == 0:
         return data, start, end
-    message = _decompressed(flag, data[start:], encoding, limit_bytes)
+    message = _decompressed(flag, data[start:], encoding, decompressed_limit_bytes)
     return message, 0, len(message)
 
 
 class Deframer:
     """Messages out of a stream's body as it arrives."""
 
-    def __init__(self, encoding: bytes | None, limit_bytes: int) -> None:
+    def __init__(self, encoding: bytes | None, limit_bytes: int, decompressed_limit_bytes: int) -> None:
         self._encoding = encoding
         self._limit_bytes = limit_bytes
+        self._decompressed_limit_bytes = decompressed_limit_bytes
         self._buffer = bytearray()
 
     def feed(self, chunk: bytes) -> list[bytes]:
@@ -89,7 +92,9 @@ class Deframer:
                 break
             message = bytes(buffer[PREFIX_BYTES:end])
             del buffer[:end]
-            messages.append(_decompressed(flag, message, self._encoding, self._limit_bytes) if flag else message)
+            messages.append(
+                _decompressed(flag, message, self._encoding, self._decompressed_limit_bytes) if flag else message
+            )
         return messages
 
     def finish(self) -> None:

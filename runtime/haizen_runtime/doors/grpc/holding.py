@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from haizen_runtime.doors.grpc.calls import Buffer, GrpcCall, Methods
 from haizen_runtime.doors.grpc.status import SERVICE
-from haizen_runtime.doors.http.holding import BODIES, HeldBytes
 from haizen_runtime.protocol.errors import ClientGone, ModelNotReady, QueueFull, RequestError
 from haizen_runtime.protocol.v2_proto_status import read_texts
 
@@ -25,7 +24,7 @@ def holding_methods(grpc: GrpcApp) -> Methods:
     """Methods by path."""
     app = grpc.app
     plane = app.plane
-    held = HeldBytes(BODIES * app.settings.max_body_bytes)
+    held = app.held
 
     async def model_infer(call: GrpcCall, data: bytes, start: int, end: int) -> Sequence[Buffer]:
         name, version = read_texts(data, start, end, 2)

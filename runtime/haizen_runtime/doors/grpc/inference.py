@@ -27,7 +27,8 @@ Encode = Callable[[InferenceResponse, bool], list[Buffer]]
 
 def inference_methods(grpc: GrpcApp) -> Methods:
     """Methods by path."""
-    plane = grpc.app.plane
+    plane, settings = grpc.app.plane, grpc.app.settings
+    limits = settings.limits
 
     async def infer(
         data: bytes,
@@ -66,11 +67,11 @@ def inference_methods(grpc: GrpcApp) -> Methods:
 
     def model_infer(call: GrpcCall, data: bytes, start: int, end: int) -> Awaitable[Sequence[Buffer]]:
         started = perf_counter()
-        return infer(data, read_request(data, start, end), started, call, presence_of(call.scope))
+        return infer(data, read_request(data, start, end, limits), started, call, presence_of(call.scope))
 
     async def model_stream_infer(call: GrpcCall, stream: MessageStream) -> None:
         from haizen_runtime.doors.grpc.stream_inference import StreamInference
 
-        await StreamInference(plane, infer, DOOR, call, stream).run()
+        await StreamInference(plane, settings, infer, DOOR, call, stream).run()
 
     return Methods({SERVICE + "ModelInfer": model_infer}, {SERVICE + "ModelStreamInfer": model_stream_infer})

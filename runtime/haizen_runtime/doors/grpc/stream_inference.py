@@ -22,11 +22,10 @@ from haizen_runtime.protocol.wire import bytes_field, text_field
 
 if TYPE_CHECKING:
     from haizen_runtime.doors.grpc.streams import MessageStream
+    from haizen_runtime.doors.http.app import HttpSettings
     from haizen_runtime.engine.dataplane import DataPlane
     from haizen_runtime.engine.model import Model
 
-STREAM_CONCURRENCY: Final = 64
-"""How many requests of one stream may be under way at once."""
 FINAL: Final = "triton_final_response"
 EMPTY_FINAL: Final = "triton_enable_empty_final_response"
 GRPC_ERROR: Final = b"triton_grpc_error"
@@ -42,8 +41,17 @@ Infer = Callable[
 class StreamInference:
     """One call of ModelStreamInfer."""
 
-    def __init__(self, plane: DataPlane, infer: Infer, door: str, call: GrpcCall, stream: MessageStream) -> None:
+    def __init__(
+        self,
+        plane: DataPlane,
+        settings: HttpSettings,
+        infer: Infer,
+        door: str,
+        call: GrpcCall,
+        stream: MessageStream,
+    ) -> None:
         self._plane = plane
+        self._settings = settings
         self._infer = infer
         self._door = door
         self._call = call
@@ -96,11 +104,11 @@ class StreamInference:
             await self._stream.write(answer)
 
     def _has_room(self) -> bool:
-        return len(self._ordered) + len(self._decoupled) < STREAM_CONCURRENCY
+        return len(self._ordered) + len(self._decoupled) < self._settings.max_stream_requests
 
     def _begin(self, data: bytes) -> None:
         """Start to answer a message. Raises RequestError where that fails the call."""
-        message = read_request(data, 0, len(data))
+        message = read_request(data, 0, len(data), self._settings.limits)
         model = self._known(message)
         if model is not None and model.ready and model.decoupled:
             self._decoupled.add(asyncio.ensure_future(self._many(data, message, model)))

@@ -24,12 +24,13 @@ class MessageStream:
         request_encoding: bytes | None,
         answer_encoding: bytes | None,
         limit_bytes: int,
+        decompressed_limit_bytes: int,
     ) -> None:
         self._receive = receive
         self._send = send
         self._head = head
         self._encoding = answer_encoding
-        self._deframer = Deframer(request_encoding, limit_bytes)
+        self._deframer = Deframer(request_encoding, limit_bytes, decompressed_limit_bytes)
         self._messages: deque[bytes] = deque()
         self._started = False
         self._ended = False

@@ -20,6 +20,7 @@ from haizen_runtime.engine.dataplane import DataPlane
 from haizen_runtime.observing.identity import identified
 from haizen_runtime.protocol.errors import MethodNotAllowed, RequestError, RouteNotFound
 from haizen_runtime.protocol.event_settings import EventSettings
+from haizen_runtime.protocol.limits import DEFAULT_LIMITS, RequestLimits
 
 if TYPE_CHECKING:
     from haizen_runtime.doors.grpc.app import GrpcApp
@@ -37,7 +38,7 @@ class HttpSettings:
     """What the HTTP doors need to know."""
 
     max_body_bytes: int
-    """The largest request body, as sent and decompressed."""
+    """The largest request body, as sent."""
     read_timeout_seconds: float
     """How long a body may take to arrive."""
     request_timeout_seconds: float
@@ -56,6 +57,14 @@ class HttpSettings:
     """How CloudEvents are answered."""
     model_control: bool = False
     """Whether models may be loaded and unloaded on request."""
+    limits: RequestLimits = DEFAULT_LIMITS
+    """What one request may hold."""
+    max_decompressed_bytes: int = 0
+    """The largest request body once it is decompressed; 0: as max_body_bytes."""
+    max_waiting_bytes: int = 0
+    """The bodies of all requests that wait for their model, together; 0: twice max_body_bytes."""
+    max_stream_requests: int = 64
+    """Requests of one gRPC stream that are under way at once."""
 
 
 @dataclass(slots=True)
@@ -78,7 +87,7 @@ class HttpApp:
     def __init__(self, plane: DataPlane, settings: HttpSettings) -> None:
         """Made on the event loop that it will run on."""
         from haizen_runtime.doors.http.documentation import documentation_endpoints
-        from haizen_runtime.doors.http.holding import holding_endpoints
+        from haizen_runtime.doors.http.holding import BODIES, HeldBytes, holding_endpoints
         from haizen_runtime.doors.http.repository import repository_endpoints
         from haizen_runtime.doors.http.status import status_endpoints
 
@@ -88,9 +97,14 @@ class HttpApp:
         revision = settings.revision
         self.responder = Responder(
             [(b"haizen-revision", revision.encode("latin-1", "replace"))] if revision else [],
+            settings.limits.request_id_bytes,
             settings.compress_above_bytes,
         )
-        self.bodies = BodyReader(settings.max_body_bytes, settings.read_timeout_seconds, self.loop)
+        self.bodies = BodyReader(
+            settings.max_body_bytes, settings.read_timeout_seconds, self.loop, settings.max_decompressed_bytes
+        )
+        self.held = HeldBytes(settings.max_waiting_bytes or BODIES * settings.max_body_bytes)
+        """Bodies of requests that wait for their model, through whatever door they came."""
         self.endpoints: dict[str, Endpoint] = {}
         self.routes: dict[str, Match] = {}
         """Paths that only this process has; they are before all others."""
@@ -151,7 +165,12 @@ class HttpApp:
         except RequestError as error:
             await self.responder.error(send, error, headers)
         except Exception:
-            log.exception("%s %s failed", scope["method"], scope["path"][:200], extra=identified(headers))
+            log.exception(
+                "%s %s failed",
+                scope["method"],
+                scope["path"][:200],
+                extra=identified(headers, self.settings.limits.request_id_bytes),
+            )
             await self.responder.error(
                 send, RequestError("The server failed on this request; its log says more."), headers
             )

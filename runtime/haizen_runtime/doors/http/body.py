@@ -20,9 +20,17 @@ _WINDOW_BITS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 class BodyReader:
     """Reads bodies. One clock for all of them: a timer per request would cost more than reading a small body."""
 
-    def __init__(self, limit_bytes: int, timeout_seconds: float, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        limit_bytes: int,
+        timeout_seconds: float,
+        loop: asyncio.AbstractEventLoop,
+        decompressed_limit_bytes: int = 0,
+    ) -> None:
+        """A body may have `limit_bytes` as sent, and `decompressed_limit_bytes` decompressed (0: as many)."""
         self._loop = loop
         self.limit_bytes = limit_bytes
+        self.decompressed_limit_bytes = decompressed_limit_bytes or limit_bytes
         self.timeout_seconds = timeout_seconds
         self._reading: dict[asyncio.Task[Any], float] = {}
         self._late: set[asyncio.Task[Any]] = set()
@@ -83,7 +91,7 @@ class BodyReader:
         encoding = headers.get(b"content-encoding")
         if encoding is None or encoding == b"identity":
             return body
-        return decompress(body, encoding, self.limit_bytes)
+        return decompress(body, encoding, self.decompressed_limit_bytes)
 
     async def _collect(self, receive: Receive, tensors_at: int | Callable[[bytes], int]) -> bytes | memoryview:
         message = await receive()

@@ -13,6 +13,7 @@ from haizen_runtime.protocol.messages import InferenceRequest, InferenceResponse
 
 if TYPE_CHECKING:
     from haizen_runtime.engine.model import Model
+    from haizen_runtime.protocol.limits import RequestLimits
 
 Decode = Callable[[bytes | memoryview], InferenceRequest]
 Encode = Callable[[InferenceResponse, InferenceRequest], bytes | Answer]
@@ -29,10 +30,11 @@ def length_of(header: bytes) -> int:
 class V1Codec:
     """One request of KServe's v1 or TF Serving's predict, and the answer in the form of the request."""
 
-    __slots__ = ("_columnar", "_model", "_takes_json", "_version")
+    __slots__ = ("_columnar", "_limits", "_model", "_takes_json", "_version")
 
-    def __init__(self, model: Model, version: str | None = None) -> None:
+    def __init__(self, model: Model, limits: RequestLimits, version: str | None = None) -> None:
         self._model = model
+        self._limits = limits
         self._version = version
         self._columnar = False
         self._takes_json = False
@@ -41,10 +43,10 @@ class V1Codec:
         """From a body; as it is for models that take any JSON."""
         self._takes_json = self._model.takes_json  # of this request: the model may be reloaded before the answer
         if self._takes_json:
-            request = body_request(body, self._model.name)
+            request = body_request(body, self._model.name, self._limits.json_depth)
             request.version = self._version
             return request
-        return self.read(v1_json.open_body(body))
+        return self.read(v1_json.open_body(body, self._limits.json_depth))
 
     def read(self, payload: dict[str, Any]) -> InferenceRequest:
         """From the object in a body."""
@@ -52,9 +54,9 @@ class V1Codec:
         tf_json.check_signature(payload)
         if "instances" not in payload and tf_json.is_columnar(payload, self._version is not None):
             self._columnar = True
-            request = v1_json.request_from_columns(payload, model.name, model.metadata)
+            request = v1_json.request_from_columns(payload, model.name, model.metadata, self._limits)
         else:
-            request = v1_json.request_from(payload, model.name, model.metadata)
+            request = v1_json.request_from(payload, model.name, model.metadata, self._limits)
         request.version = self._version
         return request
 
@@ -67,21 +69,23 @@ class V1Codec:
         return v1_json.encode_response(response)
 
 
-def decode_v2(body: bytes | memoryview, model: str, version: str | None) -> InferenceRequest:
+def decode_v2(body: bytes | memoryview, model: str, version: str | None, limits: RequestLimits) -> InferenceRequest:
     """A request that is all JSON."""
-    request = v2_json.decode_request(body, model, version)
+    request = v2_json.decode_request(body, model, version, None, limits)
     if request.parameters or request.outputs:
         v2_binary.wants_binary(request)
     return request
 
 
-def decode_v2_binary(body: bytes | memoryview, length: int, model: Model, version: str | None) -> InferenceRequest:
+def decode_v2_binary(
+    body: bytes | memoryview, length: int, model: Model, version: str | None, limits: RequestLimits
+) -> InferenceRequest:
     """A request with `length` bytes of JSON and tensors behind it; -1 stands for a length that is no number."""
     if length < 0:
         raise InvalidInput("The header Inference-Header-Content-Length is not a number of bytes.")
     if length == 0:
         return v2_binary.decode_raw_request(body, model.name, version, model.metadata, model.batchable)
-    request = v2_binary.decode_binary_request(body, length, model.name, version)
+    request = v2_binary.decode_binary_request(body, length, model.name, version, limits)
     v2_binary.wants_binary(request)
     return request
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from uvicorn.protocols.http.auto_zttp_impl import AutoZttpProtocol
 
 from haizen_runtime.doors.http.http1 import Http1Connection
-from haizen_runtime.doors.http.http2 import FEW_STREAMS, WINDOWS, Http2Connection
+from haizen_runtime.doors.http.http2 import SHARED_STREAMS, WINDOWS, Http2Connection, streams_frame
 from haizen_runtime.doors.http.plain_answers import plain_answer
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ def connection_class(settings: Settings) -> type[asyncio.Protocol]:
     """The protocol of a new connection, HTTP/1.1 or h2c by its first bytes."""
     header_timeout, limit = settings.header_timeout_seconds, settings.max_connections
     write_timeout = settings.write_timeout_seconds
+    streams = settings.max_connection_streams or (SHARED_STREAMS if settings.processes != 1 else 0)
 
     class Http1(Http1Connection):
         header_timeout_seconds = header_timeout
@@ -26,7 +27,7 @@ def connection_class(settings: Settings) -> type[asyncio.Protocol]:
 
     class Http2(Http2Connection):
         write_timeout_seconds = write_timeout
-        first_frames = WINDOWS if settings.processes == 1 else WINDOWS + FEW_STREAMS
+        first_frames = WINDOWS + streams_frame(streams) if streams else WINDOWS
 
     class Connection(AutoZttpProtocol):
         refused = False

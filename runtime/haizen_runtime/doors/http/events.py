@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from haizen_runtime.doors.http.codecs import Decode, Encode
     from haizen_runtime.doors.http.inference import Check
     from haizen_runtime.protocol.event_settings import EventSettings
+    from haizen_runtime.protocol.limits import RequestLimits
 
 STRUCTURED: Final = (b"content-type", cloud_events.STRUCTURED)
 
@@ -31,9 +32,12 @@ def is_event(headers: Mapping[bytes, bytes]) -> bool:
 class EventCodec:
     """Decodes one event and encodes the answer to it."""
 
-    def __init__(self, headers: Mapping[bytes, bytes], settings: EventSettings, model: str) -> None:
+    def __init__(
+        self, headers: Mapping[bytes, bytes], settings: EventSettings, limits: RequestLimits, model: str
+    ) -> None:
         self._headers = headers
         self._settings = settings
+        self._limits = limits
         self._model = model
         self._attributes: dict[str, Any] = {}
         self._structured = not cloud_events.has_binary_headers(headers)
@@ -52,9 +56,9 @@ class EventCodec:
 
         def decode_event(body: bytes | memoryview) -> InferenceRequest:
             if self._structured:
-                self._attributes, body = cloud_events.open_structured(body)
+                self._attributes, body = cloud_events.open_structured(body, self._limits)
             else:
-                self._attributes = cloud_events.binary_attributes(self._headers)
+                self._attributes = cloud_events.binary_attributes(self._headers, self._limits)
             return decode(body)
 
         return decode_event

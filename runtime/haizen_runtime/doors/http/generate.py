@@ -34,6 +34,7 @@ NOT_ONE: Final = (
 
 def generate_endpoints(app: HttpApp) -> dict[str, Endpoint]:
     """Endpoint names to endpoints."""
+    limits = app.settings.limits
 
     async def generate(call: Call) -> None:
         model = app.plane.model(call.match.model, call.match.version)
@@ -94,7 +95,8 @@ def generate_endpoints(app: HttpApp) -> dict[str, Endpoint]:
             check_json(content_type)
         body = await app.bodies.read(call.receive, call.headers)
         started = perf_counter()
-        request = request_from(parse_object(body), model.name, model.metadata, model.takes_anything, model.batchable)
+        payload = parse_object(body, limits.json_depth)
+        request = request_from(payload, model.name, model.metadata, model.takes_anything, model.batchable, limits)
         request.version = call.match.version
         header = call.headers.get(TIMEOUT_HEADER)
         request.deadline = deadline_of(app.loop.time(), header, app.settings.request_timeout_seconds)

@@ -83,7 +83,7 @@ class EarlyBody:
 
 def holding_endpoints(app: HttpApp) -> dict[str, Endpoint]:
     """Endpoint names to endpoints."""
-    held = HeldBytes(BODIES * app.settings.max_body_bytes)
+    held = app.held
 
     async def predict(call: Call) -> None:
         model = target_model(app.plane, call)

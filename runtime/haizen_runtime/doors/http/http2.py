@@ -53,8 +53,11 @@ WINDOWS: Final = b"".join((
 SHARED_STREAMS: Final = 32
 """Streams at once on one connection where several processes serve: clients that want more open another connection,
 which goes to another process (Envoy's and Go's do; gRPC's C library waits instead)."""
-FEW_STREAMS: Final = b"\0\0\x06\x04\0\0\0\0\0" + struct.pack(">HI", 3, SHARED_STREAMS)
-"""SETTINGS with MAX_CONCURRENT_STREAMS."""
+
+
+def streams_frame(most: int) -> bytes:
+    """SETTINGS with MAX_CONCURRENT_STREAMS."""
+    return b"\0\0\x06\x04\0\0\0\0\0" + struct.pack(">HI", 3, most)
 
 
 class Http2Connection(UnreadLimit, IdleLimit, ZttpH2Protocol):

@@ -38,14 +38,16 @@ def inference_endpoints(app: HttpApp) -> dict[str, Endpoint]:
     from haizen_runtime.doors.http.generate import generate_endpoints
     from haizen_runtime.doors.http.invocations import invocations
 
+    limits = app.settings.limits
+
     def v1_predict(call: Call) -> Awaitable[None]:
         model = app.plane.model(call.match.model, call.match.version)
-        codec = V1Codec(model, call.match.version)
+        codec = V1Codec(model, limits, call.match.version)
         return serve_inference(app, call, model, "v1", codec.decode, codec.encode)
 
     def v1_explain(call: Call) -> Awaitable[None]:
         model = app.plane.model(call.match.model, call.match.version)
-        codec = V1Codec(model, call.match.version)
+        codec = V1Codec(model, limits, call.match.version)
         return serve_inference(app, call, model, "v1", codec.decode, explained, explain=True)
 
     def v2_infer(call: Call) -> Awaitable[None]:
@@ -54,12 +56,12 @@ def inference_endpoints(app: HttpApp) -> dict[str, Endpoint]:
         header = call.headers.get(JSON_LENGTH)
         if header is None:
             return serve_inference(
-                app, call, model, "v2", lambda body: decode_v2(body, model.name, version), encode_v2,
+                app, call, model, "v2", lambda body: decode_v2(body, model.name, version, limits), encode_v2,
                 check_json_or_octets,
             )  # fmt: skip
         length = length_of(header)
         return serve_inference(
-            app, call, model, "v2", lambda body: decode_v2_binary(body, length, model, version), encode_v2,
+            app, call, model, "v2", lambda body: decode_v2_binary(body, length, model, version, limits), encode_v2,
             check_json_or_octets, max(length, 0),
         )  # fmt: skip
 
@@ -101,7 +103,7 @@ async def serve_inference(
     content_type = headers.get(b"content-type")
     plain = content_type is None or content_type == b"application/json"
     if (not plain or b"ce-id" in headers) and is_event(headers):
-        event = EventCodec(headers, settings.events, model.name)
+        event = EventCodec(headers, settings.events, settings.limits, model.name)
         decode, encode, check = event.decoder(decode), event.encoder(encode), event.checker(check or check_json)
     metrics.in_flight += 1
     status = 500

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from haizen_runtime.doors.http.app import Call, Endpoint, HttpApp
     from haizen_runtime.engine.model import Model
+    from haizen_runtime.protocol.limits import RequestLimits
 
 TRITON: Final = b"application/vnd.sagemaker-triton.binary+json"
 TRITON_LENGTH: Final = re.compile(rb";\s*json-header-size=([^;\s]*)")
@@ -35,7 +36,7 @@ def invocations(app: HttpApp) -> Endpoint:
 
     async def invoke(call: Call) -> None:
         model = target_model(app.plane, call)
-        codec = AnyCodec(call.headers, model)
+        codec = AnyCodec(call.headers, model, app.settings.limits)
         door = call.match.endpoint.partition(".")[0]
         await serve_inference(
             app, call, model, door, codec.decode, codec.encode, codec.check, max(codec.json_length or 0, 0)
@@ -47,8 +48,9 @@ def invocations(app: HttpApp) -> Endpoint:
 class AnyCodec:
     """One request of whatever form, and the answer in the form that goes with it."""
 
-    def __init__(self, headers: Mapping[bytes, bytes], model: Model) -> None:
+    def __init__(self, headers: Mapping[bytes, bytes], model: Model, limits: RequestLimits) -> None:
         self._model = model
+        self._limits = limits
         self._v1: V1Codec | None = None
         content_type = headers.get(b"content-type", b"")
         self._kind = content_type.partition(b";")[0].strip().lower()
@@ -67,20 +69,20 @@ class AnyCodec:
 
     def decode(self, body: bytes | memoryview) -> InferenceRequest:
         """From a body."""
-        model = self._model
+        model, limits = self._model, self._limits
         if self._kind == CSV:
-            self._v1 = V1Codec(model)
+            self._v1 = V1Codec(model, limits)
             return self._v1.read({"instances": rows_of(bytes(body))})
         if self.json_length is not None:
             if self.json_length < 0 and self._kind == TRITON:
                 raise InvalidInput("The content type has no json-header-size, the length of the JSON in bytes.")
-            return decode_v2_binary(body, self.json_length, model, None)
-        payload = v1_json.open_body(body)
+            return decode_v2_binary(body, self.json_length, model, None, limits)
+        payload = v1_json.open_body(body, limits.json_depth)
         if is_v2(payload):
-            request = v2_json.request_from(payload, model.name)
+            request = v2_json.request_from(payload, model.name, limits=limits)
             v2_binary.wants_binary(request)
             return request
-        self._v1 = V1Codec(model)
+        self._v1 = V1Codec(model, limits)
         return self._v1.decode(body) if model.takes_json else self._v1.read(from_dataframe(payload))
 
     def encode(self, response: InferenceResponse, request: InferenceRequest) -> bytes | Answer:

@@ -28,7 +28,7 @@ def repository_endpoints(app: HttpApp) -> dict[str, Endpoint]:
         from haizen_runtime.protocol.json_body import parse_object
 
         body = await app.bodies.read(call.receive, call.headers)
-        payload = parse_object(body) if body.strip() else {}
+        payload = parse_object(body, app.settings.limits.json_depth) if body.strip() else {}
         parameters = payload.get("parameters") or {}
         check_parameters(parameters if type(parameters) is dict else "?")
         return payload

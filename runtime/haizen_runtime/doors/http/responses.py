@@ -19,7 +19,6 @@ OCTETS: Final = (b"content-type", b"application/octet-stream")
 CLOSE: Final = (b"connection", b"close")
 AUTHENTICATE: Final = (b"www-authenticate", b'Bearer realm="haizen"')
 _REQUEST_ID: Final = b"x-request-id"
-MAX_REQUEST_ID_BYTES: Final = 200
 JOIN_BYTES: Final = 64 * 1024
 """Up to this size the pieces of an answer are joined: one message costs less than the copy."""
 
@@ -45,8 +44,10 @@ class Answer:
 class Responder:
     """Writes answers. One an app; `common` headers (the revision) go on each."""
 
-    def __init__(self, common: Headers, compress_above_bytes: int = 0) -> None:
+    def __init__(self, common: Headers, max_request_id_bytes: int, compress_above_bytes: int = 0) -> None:
+        """A request's id comes back unless it has more than `max_request_id_bytes`."""
         self.common = common
+        self._max_request_id_bytes = max_request_id_bytes
         self.compress_above_bytes = compress_above_bytes
         """Answers to inferences of more bytes than this are compressed for clients that take it; 0: none is."""
         self.draining = False
@@ -132,7 +133,7 @@ class Responder:
         if length is not None:
             headers.append((b"content-length", b"%d" % length))
         request_id = request_headers.get(_REQUEST_ID)
-        if request_id is not None and len(request_id) <= MAX_REQUEST_ID_BYTES:
+        if request_id is not None and len(request_id) <= self._max_request_id_bytes:
             headers.append((_REQUEST_ID, request_id))
         if extra:
             headers += extra

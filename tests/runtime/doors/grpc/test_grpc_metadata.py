@@ -61,7 +61,7 @@ def test_messages_come_out_of_a_stream_as_they_went_in(
     messages: list[bytes], encoding: bytes | None, step: int
 ) -> None:
     body = b"".join(frame((message[:1], message[1:]), encoding) for message in messages)
-    deframer = Deframer(encoding, 3000)
+    deframer = Deframer(encoding, 3000, 3000)
     found = [each for start in range(0, len(body), step) for each in deframer.feed(body[start : start + step])]
     deframer.finish()
     assert found == messages
@@ -70,7 +70,7 @@ def test_messages_come_out_of_a_stream_as_they_went_in(
 @timeless
 @given(st.binary(max_size=3000), encodings)
 def test_the_only_message(message: bytes, encoding: bytes | None) -> None:
-    data, start, end = only_message(frame((message,), encoding), encoding, 3000)
+    data, start, end = only_message(frame((message,), encoding), encoding, 3000, 3000)
     assert data[start:end] == message
 
 
@@ -78,7 +78,7 @@ def test_the_only_message(message: bytes, encoding: bytes | None) -> None:
 @given(st.binary(max_size=300), st.integers(0, 7))
 def test_the_only_message_of_a_padded_body(message: bytes, padding: int) -> None:
     whole = bytes(padding) + frame((message,))
-    data, start, end = only_message(memoryview(whole)[padding:], None, 3000)
+    data, start, end = only_message(memoryview(whole)[padding:], None, 3000, 3000)
     assert data is whole, "nothing is copied"
     assert data[start:end] == message
 
