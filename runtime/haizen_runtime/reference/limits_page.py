@@ -6,7 +6,7 @@ from typing import Final
 
 from haizen_runtime.backends import files
 from haizen_runtime.doors.grpc import framing, metadata
-from haizen_runtime.doors.http import holding, http2
+from haizen_runtime.doors.http import holding, http1, http2
 from haizen_runtime.protocol import errors, shapes
 from haizen_runtime.reference.markdown import size, table
 from haizen_runtime.settings import Settings
@@ -72,6 +72,8 @@ def _requests() -> list[tuple[str, str, str, str]]:
          f"{_SERVING.write_timeout_seconds:g} s ({_setting('write_timeout_seconds')})", "closed",
          "Clients that send and do not read; over HTTP/2 nothing more is read from them at once."),
         ("What is no HTTP, or has headers without end", "the parser's own", "400", "zttp."),
+        ("What waits in memory of one body, or over HTTP/1.1 of requests ahead of their turn",
+         size(http1.HIGH_WATER_BYTES), "read later", "Memory: the parser would hold 16 MiB."),
         ("Connections", f"{_SERVING.max_connections} ({_setting('max_connections')})", "503, closed",
          "File descriptors."),
         ("Requests that wait for a batch", f"{_SERVING.queue_limit} ({_setting('queue_limit')})", "503",
