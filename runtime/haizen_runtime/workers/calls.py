@@ -34,6 +34,8 @@ class Call:
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._cancelled = False
         self._told = False
+        self._late = False
+        """Whether it was cancelled because its limit was over."""
 
     # From the thread that reads what the worker says
 
@@ -54,8 +56,8 @@ class Call:
 
     # From the thread that made the call
 
-    def _next(self, limit_seconds: float | None) -> Any:
-        """What came next, be it an error. Raises TimeoutError."""
+    def _next(self, limit_seconds: float | None, cancellable: bool) -> Any:
+        """What came next, be it an error. Raises TimeoutError; a call that is `cancellable` is cancelled before."""
         end = None if limit_seconds is None else monotonic() + limit_seconds
         while True:
             if self._cancelled and not self._told:
@@ -66,9 +68,15 @@ class Call:
             try:
                 event = self._events.get(timeout=None if end is None else max(0.0, end - monotonic()))
             except queue.Empty:
-                raise TimeoutError from None
-            if event is not _WAKE:
-                return event
+                if self._told or not cancellable:
+                    raise TimeoutError from None
+                self._late = self._cancelled = True
+                continue
+            if event is _WAKE:
+                continue
+            if self._late and (event is None or isinstance(event, Exception)):
+                return DeadlineExceeded(f"The model did not answer within {limit_seconds:g} s.")
+            return event
 
 
 class AnswerCall(Call):
@@ -80,18 +88,9 @@ class AnswerCall(Call):
         Raises TimeoutError when the worker does not end it, or the error that the call ended with: that of one that
         was cancelled is ClientGone, or DeadlineExceeded at its limit.
         """
-        late = False
-        try:
-            event = self._next(limit_seconds)
-        except TimeoutError:
-            if limit_seconds is None or not cancellable or self._told:
-                raise
-            late = self._cancelled = True
-            event = self._next(min(limit_seconds, CANCEL_SECONDS))
+        event = self._next(limit_seconds, cancellable)
         if isinstance(event, Exception):
-            if late:
-                raise DeadlineExceeded(f"The model did not answer within {limit_seconds:g} s.")
-            raise ClientGone(NOBODY_WAITS) if self._cancelled else event
+            raise ClientGone(NOBODY_WAITS) if self._cancelled and not self._late else event
         answered: Answered = event
         return answered
 
@@ -115,11 +114,12 @@ class StreamCall(Call):
     def take(self, limit_seconds: float | None) -> Outputs | None:
         """The next answer; None after the last, or once the worker has ended a call that was cancelled.
 
-        Raises TimeoutError, or the error that the call ended with.
+        Raises TimeoutError when the worker does not end the call after it was cancelled at its limit, DeadlineExceeded
+        when it does, or the error that the call ended with.
         """
         while True:
-            event = self._next(limit_seconds)
-            if event is None or (self._cancelled and isinstance(event, Exception)):
+            event = self._next(limit_seconds, cancellable=True)
+            if event is None or (self._cancelled and not self._late and isinstance(event, Exception)):
                 return None
             if isinstance(event, Exception):
                 raise event
