@@ -89,7 +89,8 @@ class Settings:
     """Worker processes for Python model code, each with the whole model in it (KServe's name); with several processes,
     in each of them."""
     worker_timeout_seconds: float = 600.0
-    """How long Python model code may take for one call; then its process is ended and replaced. 0 for no limit."""
+    """How long Python model code may take for one call; then a coroutine is cancelled, and the process of code that
+    goes on is ended and replaced. 0 for no limit."""
     stream_window_answers: int = 16
     """The most answers of one streaming call to Python code that may be on their way to a slow reader; then its
     generator waits."""

@@ -121,7 +121,13 @@ def test_headers_of_the_answer(servers: Servers, path: str) -> None:
     for name in ("x-cost", "x-note"):
         assert own.headers.get_list(name) == haizen.headers.get_list(name) != []
     assert haizen.headers.get_list("content-type") == ["application/json"]
+    assert len(haizen.headers.get_list("date")) == 1
     assert own.json().get("predictions") == haizen.json().get("predictions")
+
+
+def test_headers_of_a_generated_answer(servers: Servers) -> None:
+    answer = httpx.post(f"{servers.haizen}/v2/models/iris/generate", json={"x": "headers"}, timeout=60)
+    assert (answer.status_code, answer.headers["x-cost"]) == (200, "7")
 
 
 @pytest.mark.parametrize("path", ["/v1/models/iris:predict", "/v2/models/iris/infer"])

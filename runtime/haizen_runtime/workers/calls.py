@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, Final
 
 import numpy as np
 
 from haizen_runtime.engine.call_details import AnswerDetails
-from haizen_runtime.protocol.errors import ClientGone
+from haizen_runtime.protocol.errors import ClientGone, DeadlineExceeded
 from haizen_runtime.workers.limits import WorkerLimits
 from haizen_runtime.workers.window import Window
 
@@ -19,6 +20,8 @@ Answered = tuple[Outputs, AnswerDetails | None]
 """The outputs, and what the model says beside them."""
 
 NOBODY_WAITS: Final = "Nobody waits for the answer any more."
+CANCEL_SECONDS: Final = 5.0
+"""What a call that is cancelled has at least to end, or its limit where that is shorter; then its worker is hung."""
 _WAKE: Final = object()
 
 
@@ -31,6 +34,8 @@ class Call:
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._cancelled = False
         self._told = False
+        self._late = False
+        """Whether it was cancelled because its limit was over."""
 
     # From the thread that reads what the worker says
 
@@ -51,31 +56,41 @@ class Call:
 
     # From the thread that made the call
 
-    def _next(self, limit_seconds: float | None) -> Any:
-        """What came next, be it an error. Raises TimeoutError; a call that is cancelled has the whole limit again."""
+    def _next(self, limit_seconds: float | None, cancellable: bool) -> Any:
+        """What came next, be it an error. Raises TimeoutError; a call that is `cancellable` is cancelled before."""
+        end = None if limit_seconds is None else monotonic() + limit_seconds
         while True:
             if self._cancelled and not self._told:
                 self._told = True
                 self._tell("cancel")
+                if limit_seconds is not None and end is not None:
+                    end = max(end, monotonic() + min(limit_seconds, CANCEL_SECONDS))
             try:
-                event = self._events.get(timeout=limit_seconds)
+                event = self._events.get(timeout=None if end is None else max(0.0, end - monotonic()))
             except queue.Empty:
-                raise TimeoutError from None
-            if event is not _WAKE:
-                return event
+                if self._told or not cancellable:
+                    raise TimeoutError from None
+                self._late = self._cancelled = True
+                continue
+            if event is _WAKE:
+                continue
+            if self._late and (event is None or isinstance(event, Exception)):
+                return DeadlineExceeded(f"The model did not answer within {limit_seconds:g} s.")
+            return event
 
 
 class AnswerCall(Call):
     """A call for one answer."""
 
-    def result(self, limit_seconds: float | None) -> Answered:
-        """The answer, once the worker has ended the call.
+    def result(self, limit_seconds: float | None, cancellable: bool = False) -> Answered:
+        """The answer, once the worker has ended the call; one that is `cancellable` is cancelled at its limit.
 
-        Raises TimeoutError, or the error that the call ended with; that of one that was cancelled is ClientGone.
+        Raises TimeoutError when the worker does not end it, or the error that the call ended with: that of one that
+        was cancelled is ClientGone, or DeadlineExceeded at its limit.
         """
-        event = self._next(limit_seconds)
+        event = self._next(limit_seconds, cancellable)
         if isinstance(event, Exception):
-            raise ClientGone(NOBODY_WAITS) if self._cancelled else event
+            raise ClientGone(NOBODY_WAITS) if self._cancelled and not self._late else event
         answered: Answered = event
         return answered
 
@@ -99,11 +114,12 @@ class StreamCall(Call):
     def take(self, limit_seconds: float | None) -> Outputs | None:
         """The next answer; None after the last, or once the worker has ended a call that was cancelled.
 
-        Raises TimeoutError, or the error that the call ended with.
+        Raises TimeoutError when the worker does not end the call after it was cancelled at its limit, DeadlineExceeded
+        when it does, or the error that the call ended with.
         """
         while True:
-            event = self._next(limit_seconds)
-            if event is None or (self._cancelled and isinstance(event, Exception)):
+            event = self._next(limit_seconds, cancellable=True)
+            if event is None or (self._cancelled and not self._late and isinstance(event, Exception)):
                 return None
             if isinstance(event, Exception):
                 raise event

@@ -96,7 +96,7 @@ class WorkerPool:
             if cancellation is not None:
                 cancellation.on_cancel(call.cancel)
             try:
-                answer, details = call.result(self._limit)
+                answer, details = call.result(self._limit, cancellation is not None)
             except TimeoutError:
                 raise self._hung(worker) from None
         if details is not None:

@@ -70,7 +70,13 @@ def told(payload, headers):
 
 
 HEADERS = {
-    "headers": {"X-Cost": "7", "x-note": "grün", "content-length": "1", "content-type": "text/x-own"},
+    "headers": {
+        "X-Cost": "7",
+        "x-note": "grün",
+        "content-length": "1",
+        "content-type": "text/x-own",
+        "date": "Mon, 01 Jan 2024 00:00:00 GMT",
+    },
     "split-header": {"x-cost": "7\r\nx-evil: 1"},
     "named-header": {"x cost": "7"},
 }

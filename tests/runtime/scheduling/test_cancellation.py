@@ -77,7 +77,7 @@ async def test_a_batch_is_cancelled_when_the_last_of_its_requests_has_lost_its_w
     given_up.cancel()
     await until(held.ended.is_set)
     await until(lambda: not scheduler.busy)
-    assert seen.drops == ["cancelled", "deadline"]
+    assert sorted(seen.drops) == ["cancelled", "deadline"]  # which of them the sweep finds first is open
     held.ended.clear()
     following = scheduler.submit("following", "k", 1)
     await until(lambda: len(held.begun) == 2)

@@ -268,6 +268,25 @@ def test_calls_that_are_waited_for_are_answered_beside_those_that_are_cancelled(
     served.stop()
 
 
+@pytest.mark.parametrize(
+    "limits",
+    [
+        pytest.param(["--worker_timeout_seconds=5"], id="the-workers"),
+        pytest.param(["--worker_timeout_seconds=5", "--request_timeout_seconds=5"], id="both-the-same"),
+    ],
+)
+def test_a_coroutine_at_its_limit_takes_no_other_call_along(tmp_path: Path, limits: list[str]) -> None:
+    served = Served(tmp_path, CODE.replace("max_concurrency = 1", "max_concurrency = 8"), *limits)
+    with ThreadPoolExecutor(1) as client:
+        late = client.submit(served.ask, "late")
+        served.wait_begun("late")
+        served.wait_end("late", "cancelled")
+        assert late.result().status_code == 504
+    served.assert_next_is_answered("late")  # by the process that counts how many calls it had at once
+    assert "a worker of model" not in served.runtime.log
+    served.stop()
+
+
 @pytest.fixture
 def batching(tmp_path: Path) -> Iterator[Served]:
     served = Served(tmp_path, CODE.replace("max_concurrency = 1", "max_concurrency = 1\n    max_batch_size = 2"))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from haizen_runtime.protocol.errors import ClientGone, InvalidInput
+from haizen_runtime.protocol.errors import ClientGone, DeadlineExceeded, InvalidInput
 from haizen_runtime.scheduling.cancellation import Cancellation
 from haizen_runtime.workers.calls import AnswerCall
 from haizen_runtime.workers.cancelling import Computation
@@ -68,6 +68,41 @@ def test_a_worker_that_says_nothing() -> None:
     call, _ = make()
     with pytest.raises(TimeoutError):
         call.result(0.01)
+
+
+def test_a_call_is_cancelled_at_its_limit() -> None:
+    told: list[str] = []
+
+    def tell(word: str) -> None:
+        told.append(word)
+        call.set_exception(InvalidInput("cancelled"))
+
+    call = AnswerCall(tell)
+    with pytest.raises(DeadlineExceeded, match=r"did not answer within 0\.01 s"):
+        call.result(0.01, cancellable=True)
+    assert told == ["cancel"]
+
+
+def test_a_worker_that_does_not_end_what_is_cancelled_at_its_limit() -> None:
+    call, told = make()
+    with pytest.raises(TimeoutError):
+        call.result(0.01, cancellable=True)
+    assert told == ["cancel"]
+
+
+def test_a_call_that_was_cancelled_has_no_second_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def tell(word: str) -> None:
+        nonlocal now
+        now = 3600.0  # so late was it cancelled
+
+    monkeypatch.setattr("haizen_runtime.workers.calls.monotonic", lambda: now)
+    monkeypatch.setattr("haizen_runtime.workers.calls.CANCEL_SECONDS", 0.01)
+    call = AnswerCall(tell)
+    call.cancel()
+    with pytest.raises(TimeoutError):
+        call.result(3600)
 
 
 @pytest.mark.parametrize("ends_by", ["error", "answer"])

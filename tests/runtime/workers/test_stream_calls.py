@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from haizen_runtime.protocol.errors import InvalidInput
+from haizen_runtime.protocol.errors import DeadlineExceeded, InvalidInput
 from haizen_runtime.workers.calls import StreamCall
 from haizen_runtime.workers.limits import WorkerLimits
 from haizen_runtime.workers.window import Window
@@ -91,10 +91,28 @@ def test_cancelling_wakes_who_waits_and_drops_what_comes_until_the_worker_has_en
     assert told[:2] == ["taken", "cancel"]
 
 
+def test_a_stream_is_cancelled_when_its_next_answer_is_late() -> None:
+    told: list[str] = []
+
+    def tell(word: str) -> None:
+        told.append(word)
+        if word == "cancel":
+            call.add(ANSWER, 8)  # on its way before the worker heard
+            call.set_result(None)
+
+    call = StreamCall(tell, LIMITS)
+    call.add(ANSWER, 8)
+    assert call.take(0.01) is ANSWER
+    with pytest.raises(DeadlineExceeded, match=r"did not answer within 0\.01 s"):
+        call.take(0.01)
+    assert told == ["taken", "cancel"]
+
+
 def test_a_worker_that_says_nothing() -> None:
-    call, _ = make()
+    call, told = make()
     with pytest.raises(TimeoutError):
         call.take(0.01)
+    assert told == ["cancel"]
 
 
 def test_a_worker_that_does_not_wait_talks_nonsense() -> None:

@@ -254,6 +254,24 @@ def test_a_generator_that_hangs_is_ended_and_replaced(serve_code: Callable[..., 
     assert len(events(httpx.post(url, json={"hang": False}, timeout=60))) == 1
 
 
+def test_a_generator_that_waits_too_long_takes_no_other_call_along(serve_code: Callable[..., Any]) -> None:
+    runtime = serve_code(
+        """
+        import asyncio
+        class Code:
+            async def predict(self, inputs):
+                yield [1]
+                await asyncio.sleep(inputs["seconds"][0])
+        """,
+        "--worker_timeout_seconds=2",
+    )
+    url = f"{runtime.url}/v2/models/code/generate_stream"
+    found = events(httpx.post(url, json={"seconds": 3600}, timeout=60))
+    assert found[-1] == {"error": "The model did not answer within 2 s."}
+    assert len(events(httpx.post(url, json={"seconds": 0}, timeout=60))) == 1
+    assert "a worker of model" not in runtime.log
+
+
 def test_predict_that_only_returns_a_generator(serve_code: Callable[..., Any], tmp_path: Path) -> None:
     code = """
     from haizen_runtime import Model

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
+from haizen_runtime.doors.http.answer_headers import with_model_headers
 from haizen_runtime.doors.http.inference import check_json
 from haizen_runtime.doors.http.timeouts import TIMEOUT_HEADER, deadline_of
 from haizen_runtime.engine.call_details import http_headers
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from haizen_runtime.doors.http.app import Call, Endpoint, HttpApp
+    from haizen_runtime.doors.http.responses import Answer
     from haizen_runtime.engine.model import Model
     from haizen_runtime.engine.streams import AnswerStream
 
@@ -52,10 +54,12 @@ def generate_endpoints(app: HttpApp) -> dict[str, Endpoint]:
             if len(found) != 1:
                 raise InvalidInput(NOT_ONE)
             inferred = perf_counter()
-            body = encode_answer(found[0])
+            answer: bytes | Answer = encode_answer(found[0])
+            if found[0].headers is not None:
+                answer = with_model_headers(answer, found[0].headers, call.headers)
             model.metrics.predict.observe(inferred - queued)
             model.metrics.postprocess.observe(perf_counter() - inferred)
-        await app.responder.inference(call.send, body, call.headers)
+        await app.responder.inference(call.send, answer, call.headers)
 
     async def generate_stream(call: Call) -> None:
         model = app.plane.model(call.match.model, call.match.version)

@@ -16,16 +16,19 @@ CODE = """
 import asyncio
 
 class Code:
-    now = 0
+    now = most = 0
 
     async def predict(self, inputs):
+        (x,) = inputs.values()
         self.now += 1
-        seen = self.now
+        self.most = max(self.most, self.now)
+        while self.most < x[0]:
+            await asyncio.sleep(0.01)
         await asyncio.sleep(0.3)
         self.now -= 1
-        return {"seen": [seen]}
+        return {"seen": [self.most]}
 """
-"""A model that says how many requests it had under way when one came."""
+"""A model that says how many requests it had under way at most, and has so many as are asked for before it answers."""
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SETTINGS = b"\0\0\0\x04\0\0\0\0\0"
 PING = b"\0\0\x08\x06\0\0\0\0\0" + bytes(8)
@@ -45,7 +48,7 @@ def test_requests_of_one_stream_under_way(tmp_path: Path, start_runtime: Callabl
         SERVICE + "ModelStreamInfer", PB.ModelInferRequest.SerializeToString, PB.ModelStreamInferResponse.FromString
     )
     message = PB.ModelInferRequest(model_name="code")
-    message.inputs.add(name="x", datatype="INT32", shape=[1]).contents.int_contents.append(1)
+    message.inputs.add(name="x", datatype="INT32", shape=[1]).contents.int_contents.append(most)
     answers = list(method(iter([message] * 6), timeout=60))
     client.channel.close()
     assert len(answers) == 6

@@ -20,6 +20,7 @@ from haizen_runtime.protocol.errors import InferenceFailed
         pytest.param({"Content-Length": "1", "content-type": "text/x"}, [], id="the-bodys"),
         pytest.param({"content-encoding": "gzip", "inference-header-content-length": "1"}, [], id="its-form"),
         pytest.param({"Connection": "close", "transfer-encoding": "chunked", "te": "x"}, [], id="the-connections"),
+        pytest.param({"Date": "Mon, 01 Jan 2024 00:00:00 GMT", "haizen-revision": "a"}, [], id="the-servers"),
         pytest.param({"ce-id": "1"}, [], id="there-already"),
         pytest.param({"x-request-id": "1"}, [], id="the-callers-comes-back"),
     ],
