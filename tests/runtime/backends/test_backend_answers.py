@@ -135,7 +135,7 @@ def test_named_inputs_are_columns(iris_dir: Path, iris_model: Any, columns: list
         pytest.param("diabetes", {"objective": "reg:squarederror", "booster": "gblinear"}, id="linear"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:.*(UBJSON|ubj|default format).*")
+@pytest.mark.filterwarnings("ignore:.*(UBJSON|ubj|default format|gblinear).*")
 def test_xgboost(tmp_path: Path, data: str, parameters: dict[str, Any], ending: str) -> None:
     import xgboost
 

@@ -137,10 +137,10 @@ async def served(version: str, settings: Settings, tls: Tls | None = None) -> As
             sock=listener, ssl=tls and tls.server,
         )  # fmt: skip
         client.setblocking(False)
-        await loop.sock_connect(client, listener.getsockname())
-        both.client = client if tls is None else await tls.wrapped(client)
-        await until(lambda: bool(state.connections))
         try:
+            await loop.sock_connect(client, listener.getsockname())
+            both.client = client if tls is None else await tls.wrapped(client)
+            await until(lambda: bool(state.connections))
             yield both
         finally:
             server.close()
