@@ -42,14 +42,18 @@ class LargeReader:
         import simdjson
 
         opened = np.count_nonzero(np.frombuffer(body, np.uint8) == _OPENING)  # five times as fast as bytes.count
-        if opened > 1 + 2 * MOST_INPUTS:
+        if opened > 2 + 2 * MOST_INPUTS:
             return None
         parser = self._parser or simdjson.Parser()
         self._parser = parser if len(body) <= _KEPT_BYTES else None
         try:
-            payload = _plain(parser.parse(body), {"inputs"})
+            payload = _plain(parser.parse(body), {"inputs", "outputs"})
             inputs = [_plain(item, {"data"}) for item in payload["inputs"]]
-            if opened != 1 + 2 * len(inputs):  # of inputs, shapes and data: then no data can be nested
+            expected = 1 + 2 * len(inputs)  # of inputs, shapes and data: then no data can be nested
+            if payload.get("outputs") is not None:
+                payload["outputs"] = [_plain(item, set()) for item in payload["outputs"]]
+                expected += 1
+            if opened != expected:
                 return None
             for item in inputs:
                 letter, dtype = _TYPES[item["datatype"]]

@@ -21,16 +21,22 @@ def body_of(data: str, datatype: str = "FP32", shape: str = "[3]", more: str = "
     return f'{{"id": "1", "inputs": [{item}]}}{SPACE}'.encode()
 
 
+def asking(outputs: str, data: str = "[1, 2, 3]") -> bytes:
+    """The same with `outputs`."""
+    return body_of(data).replace(b'"inputs"', f'"outputs": {outputs}, "inputs"'.encode())
+
+
 def read(body: bytes) -> Any:
-    """The arrays, or the words of the error."""
+    """The arrays and what is asked for, or the words of the error."""
     try:
         request = v2_json.decode_request(body, "m")
     except InvalidInput as error:
         return error.message
-    return [
+    arrays = [
         (each.name, each.datatype, each.shape, each.data.dtype, repr(each.data.tolist()), each.parameters)
         for each in request.inputs
     ]
+    return arrays, request.outputs
 
 
 def ordinarily(body: bytes) -> Any:
@@ -51,6 +57,9 @@ TAKEN = [
     pytest.param(body_of("[1, 2]"), id="too few"),
     pytest.param(body_of("[]", shape="[0]"), id="none"),
     pytest.param(body_of("[1, 2, 3]", "FP64", more=', "parameters": {"a": 1, "b": "c"}'), id="parameters"),
+    pytest.param(asking('[{"name": "y"}, {"name": "z", "parameters": {"binary_data": false}}]'), id="outputs"),
+    pytest.param(asking("[]"), id="an empty list of outputs"),
+    pytest.param(asking("null"), id="null for outputs"),
 ]
 LEFT = [
     pytest.param(body_of("[[1], [2], [3]]", shape="[3, 1]"), id="nested"),
@@ -72,6 +81,12 @@ LEFT = [
     pytest.param(b"[1, 2]" + SPACE.encode(), id="no object"),
     pytest.param(b'{"id": "1"}' + SPACE.encode(), id="no inputs"),
     pytest.param(body_of("[1, 2, 3]", more=', "parameters": {"a": {"b": 1}}'), id="an object in parameters"),
+    pytest.param(asking("3"), id="outputs that are no list"),
+    pytest.param(asking('{"name": "y"}'), id="outputs that are an object"),
+    pytest.param(asking('["y"]'), id="an output that is no object"),
+    pytest.param(asking('[{"name": ["y"]}]'), id="a list in an output"),
+    pytest.param(asking('[{"name": "y", "parameters": {"a": {"b": 1}}}]'), id="an object in an output's parameters"),
+    pytest.param(asking("[]", "[[1], 2, 3]"), id="nested beside outputs"),
     pytest.param(
         body_of("[1, 2, 3]", more=', "more": ' + '{"a":' * 101 + "1" + "}" * 101), id="deeper than bodies are"
     ),
