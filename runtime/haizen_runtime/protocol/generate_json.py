@@ -72,7 +72,8 @@ def request_from(
 def encode_answer(response: InferenceResponse) -> bytes:
     """An answer as one JSON object."""
     payload = described(response)
-    payload.update(payload.pop("parameters", None) or {})
+    for name, value in (payload.pop("parameters", None) or {}).items():
+        payload.setdefault(name, value)  # one of the model's own may be called `id`
     for tensor in response.outputs:
         values = json_values(tensor.data.reshape(-1), tensor.datatype)
         payload[tensor.name] = values[0] if tensor.data.size == 1 else values

@@ -86,7 +86,7 @@ def test_bad_bodies(body: dict[str, Any], says: str) -> None:
 )
 def test_answers(array: Any, value: Any) -> None:
     tensor = Tensor("y", datatype_of(array), array.shape, array)
-    body = encode_answer(InferenceResponse("m", "1", [tensor], "7", {"stopped": True}))
+    body = encode_answer(InferenceResponse("m", "1", [tensor], "7", {"stopped": True, "id": "own"}))
     expected = {"model_name": "m", "model_version": "1", "id": "7", "stopped": True, "y": value}
     assert orjson.loads(body) == expected
 

@@ -143,7 +143,7 @@ def made(note: Path) -> int:
     """How many answers were made once nothing moves any more: then the window is full, and what sockets hold."""
     wait_for(note.exists)
     counts: list[int] = []
-    wait_for(lambda: counts.append(int(note.read_text() or 0)) or counts[-20:] == counts[-1:] * 20)  # type: ignore[func-returns-value]
+    wait_for(lambda: counts.append(int(note.read_text() or 0)) or counts[-60:] == counts[-1:] * 60)  # type: ignore[func-returns-value]
     return counts[-1]
 
 
