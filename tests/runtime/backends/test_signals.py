@@ -19,11 +19,13 @@ IGNORED = 1
 
 @pytest.fixture
 def received() -> Iterator[list[int]]:
-    """What a handler of Python's was called with."""
+    """What a handler of Python's was called with; SIGINT has one, too, as it has in the server."""
     numbers: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: numbers.append(number))
+    before = {number: signal.signal(number, lambda number, frame: numbers.append(number))
+              for number in (signal.SIGTERM, signal.SIGINT)}  # fmt: skip
     yield numbers
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def take_and_give_back() -> None:
