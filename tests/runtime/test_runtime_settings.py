@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from haizen_runtime.doors.http.app import HttpSettings
 from haizen_runtime.protocol.errors import InvalidConfiguration
 from haizen_runtime.reference.texts import help_text
 from haizen_runtime.settings import Settings
+from haizen_runtime.workers.limits import WorkerLimits
 
 
 @pytest.mark.parametrize(
@@ -110,3 +112,12 @@ def test_the_start_imports_no_model_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_defaults_are_those_of_who_is_told() -> None:
+    """Settings that cannot take them from there: nothing of the workers is imported for models without code."""
+    settings, workers = Settings(), WorkerLimits()
+    http = {field.name: field.default for field in fields(HttpSettings)}
+    assert settings.stream_window_answers == workers.window_answers
+    assert settings.stream_window_bytes == workers.window_bytes
+    assert settings.max_stream_requests == http["max_stream_requests"]

@@ -7,7 +7,8 @@ from typing import Any
 import zttp
 
 from haizen_cli.run.answers import Receive, Scope, Send, answer, is_grpc
-from haizen_cli.run.upstream import HOP_BY_HOP, Upstream, UpstreamConnection, UpstreamError
+from haizen_cli.run.upstream import Upstream, UpstreamConnection, UpstreamError
+from haizen_runtime.doors.http.answer_headers import HOP_BY_HOP
 
 GRPC_TRAILERS = (b"grpc-status", b"grpc-message", b"grpc-status-details-bin")
 """What ends a gRPC call. A call that fails at once has it in its only headers (gRPC's Trailers-Only)."""

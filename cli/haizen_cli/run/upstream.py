@@ -13,11 +13,6 @@ that no request is written to a connection that the other side is just closing."
 HIGH_WATER_BYTES = 256 * 1024
 """Unread response bytes at which reading from the runtime pauses, until the client has taken some."""
 
-HOP_BY_HOP = frozenset(
-    (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade")
-)
-"""Headers that are about one connection only (RFC 9110, 7.6.1) and are not passed on."""
-
 
 class UpstreamError(Exception):
     """The runtime's connection broke, or it answered something that is not HTTP."""

@@ -11,7 +11,7 @@ from haizen_runtime.backends.deferred_modules import SCIKIT_LEARN, defer
 from haizen_runtime.backends.files import find_model
 from haizen_runtime.backends.formats import FORMATS, Format
 from haizen_runtime.protocol.errors import BackendMissing, ModelLoadFailed, StartError, UntrustedFormat
-from haizen_runtime.workers.limits import WorkerLimits
+from haizen_runtime.workers.limits import DEFAULT_WORKER_LIMITS, WorkerLimits
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -45,7 +45,7 @@ class LoadOptions:
     """What a transformers model is asked for; empty: what its architecture is made for."""
     return_probabilities: bool = False
     """Whether transformers classifiers answer a probability for each class instead of the class."""
-    worker_limits: WorkerLimits = WorkerLimits()  # noqa: RUF009  # it is frozen
+    worker_limits: WorkerLimits = DEFAULT_WORKER_LIMITS
     """What the processes of Python code keep to."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from haizen_runtime.protocol.limits import DEFAULT_LIMITS
 
@@ -17,3 +18,6 @@ class WorkerLimits:
     """Answers of one streaming call that may be on their way to a reader who has not taken them yet."""
     window_bytes: int = 1024 * 1024
     """With so many bytes of them on their way nothing follows; one answer alone may be larger."""
+
+
+DEFAULT_WORKER_LIMITS: Final = WorkerLimits()
