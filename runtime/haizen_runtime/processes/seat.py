@@ -89,7 +89,11 @@ class Seat:
         return True
 
     def leave(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """Let it answer what it has taken and end. It is asked once: a second signal would end it at once."""
+        """Let it answer what it has taken and end. It is asked once: a second signal would end it at once.
+
+        New connections go to others from now on, not only when it says that it drains.
+        """
         if not self.leaving:
             self.leaving = True
+            self.load.ready = False
             self.process.send_signal(number)

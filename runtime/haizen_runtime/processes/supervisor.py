@@ -184,7 +184,7 @@ class Supervisor:
             seat.was_ready = True
             await self._catch_up(seat)
             load.started = True
-        load.ready = seat.can_answer and not seat.owed
+        load.ready = seat.can_answer and not seat.owed and not seat.leaving
         self._tell_state()
 
     async def _catch_up(self, seat: Seat) -> None:
