@@ -125,16 +125,17 @@ def _numpy(output: Any) -> Array:
     return value.reshape(output.shape) if output.datatype in NUMPY_OF else value
 
 
-def _details(headers: Mapping[Any, Any], answer: Any = None) -> AnswerDetails:
-    """What an answer says beside its tensors: an InferResponse has an id, and parameters like its outputs."""
+def _details(headers: Mapping[Any, Any], answer: Any = None) -> AnswerDetails | None:
+    """What an answer says beside its tensors, if anything: an InferResponse has an id, and parameters."""
     outputs = answer.outputs if hasattr(answer, "outputs") else []
     identifier = getattr(answer, "id", None)
-    return {
+    details: AnswerDetails = {
         "headers": {str(name): str(value) for name, value in headers.items()},
         "id": str(identifier) if identifier else None,
         "parameters": _parameters(getattr(answer, "parameters", None)),
         "outputs": {output.name: found for output in outputs if (found := _parameters(output.parameters))},
     }
+    return details if any(details.values()) else None
 
 
 def _parameters(parameters: Mapping[str, Any] | None) -> dict[str, Scalar]:

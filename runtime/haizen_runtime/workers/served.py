@@ -40,11 +40,9 @@ class ServedModel:
         )
         self.explains = getattr(type(model), "explain", None) not in (None, Model.explain)
         self._takes_parameters = self.decoupled and takes_parameters(predict)
-        self.cancellable = (
-            bool(getattr(model, "cancellable", True))
-            and not self.decoupled  # a stream is stopped by its reader (engine/streams.py)
-            and any(inspect.iscoroutinefunction(getattr(model, name, None)) for name in METHODS)
-        )
+        self.cancellable = bool(getattr(model, "cancellable", True)) and any(
+            inspect.iscoroutinefunction(getattr(model, name, None)) for name in METHODS
+        )  # of a class that streams this is about explanations: a stream is stopped by its reader (engine/streams.py)
         is_async = inspect.iscoroutinefunction(predict) or inspect.isasyncgenfunction(predict)
         self.concurrency = _whole(model, "max_concurrency", DEFAULT_CONCURRENCY, path) if is_async else 1
         self.max_batch_rows = _whole(model, "max_batch_size", 1, path)

@@ -237,6 +237,15 @@ def test_a_coroutine_that_nobody_waits_for_is_cancelled_and_the_next_has_its_tur
     assert served.count('haizen_requests_in_flight{model_name="code",model_version="1"}') == 0
 
 
+def test_an_explanation_of_a_class_that_streams_is_cancelled(tmp_path: Path) -> None:
+    served = Served(tmp_path, CODE.replace("max_concurrency = 1", "max_concurrency = 1\n    decoupled = True"))
+    left_over_http1("/v1/models/code:explain", instances_of)(served, "left")
+    served.wait_end("left", "cancelled")
+    explained = httpx.post(f"{served.url}/v1/models/code:explain", content=instances_of("next"), timeout=60)
+    assert (explained.status_code, explained.json()) == (200, {"explained": 1})
+    served.stop()
+
+
 def test_code_that_goes_on_keeps_its_place_and_its_answer_is_dropped(served: Served) -> None:
     left_over_http1()(served, "stubborn")
     served.wait_end("stubborn", "cancelled")
