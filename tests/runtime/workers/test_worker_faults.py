@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests.runtime.conftest import wait_for
+from tests.runtime.processes.conftest import children_of
 
 CODE = '''
 import ctypes, os, signal, socket, subprocess, sys, time
@@ -94,11 +95,6 @@ def exists(pid: int) -> bool:
         return False
 
 
-def workers_of(pid: int) -> list[int]:
-    text = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for file in text for child in file.read_text().split()]
-
-
 @pytest.mark.parametrize(
     ("word", "how"),
     [pytest.param("segfault", "killed by SIGSEGV", id="segfault"), pytest.param("exit", "exit code 9", id="exit")],
@@ -117,7 +113,7 @@ def test_a_crash_costs_its_own_request(serve_code: Callable[..., Any], word: str
 
 def test_a_kill_from_outside_costs_only_what_that_worker_had(tmp_path: Path, serve_code: Callable[..., Any]) -> None:
     runtime = serve_code(CODE, "--workers=2")
-    victim, survivor = workers_of(runtime.process.pid)
+    victim, survivor = children_of(runtime.process.pid)
     with ThreadPoolExecutor(2) as clients:
         held = [clients.submit(say, runtime.url, "gate") for _ in range(2)]
         wait_for(lambda: all((tmp_path / f"gate-{pid}").exists() for pid in (victim, survivor)), runtime.describe)
@@ -208,7 +204,7 @@ def test_a_crash_loop_is_not_ready_and_says_why(tmp_path: Path, serve_code: Call
 @pytest.mark.parametrize("word", ["hello", "hang", "hold"])
 def test_no_worker_outlives_a_killed_server(serve_code: Callable[..., Any], word: str) -> None:
     runtime = serve_code(CODE, "--workers=2")
-    workers = workers_of(runtime.process.pid)
+    workers = children_of(runtime.process.pid)
     assert len(workers) == 2
     with ThreadPoolExecutor(1) as client:
         future = client.submit(say, runtime.url, word)
@@ -228,7 +224,7 @@ def test_no_worker_outlives_a_killed_server(serve_code: Callable[..., Any], word
 
 def test_a_drain_answers_what_was_taken(tmp_path: Path, serve_code: Callable[..., Any]) -> None:
     runtime = serve_code(CODE, "--drain_quiet_seconds=0.2")
-    workers = workers_of(runtime.process.pid)
+    workers = children_of(runtime.process.pid)
     with ThreadPoolExecutor(4) as clients:
         held = [clients.submit(say, runtime.url, "gate") for _ in range(4)]
         wait_for(lambda: 'haizen_requests_in_flight{model_name="code",model_version="1"} 4.0'
@@ -276,7 +272,7 @@ def test_shared_memory_is_given_back(serve_code: Callable[..., Any]) -> None:
         return bool(answer.json()["outputs"][0]["data"] == body["inputs"][0]["data"])
 
     def open_files() -> list[int]:
-        return [len(os.listdir(f"/proc/{pid}/fd")) for pid in (runtime.process.pid, *workers_of(runtime.process.pid))]
+        return [len(os.listdir(f"/proc/{pid}/fd")) for pid in (runtime.process.pid, *children_of(runtime.process.pid))]
 
     with ThreadPoolExecutor(4) as clients:
         assert all(clients.map(send, range(8)))
