@@ -31,7 +31,7 @@ def two(tmp_path: Path, iris_dir: Path, start_runtime: Callable[..., RuntimeProc
         f"--model_dir={file.parent}",
         "--allow_code",
         "--processes=2",
-        "--drain_quiet_seconds=0.5",
+        "--drain_quiet_seconds=5",
         "--model_control_mode=explicit",
     )
     runtime.wait_ready()
