@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.runtime.conftest import SERVE, RuntimeProcess, wait_for
+from tests.runtime.processes.conftest import children_of
 from tests.runtime.workers.streaming_code import CODE
 
 
@@ -139,12 +140,29 @@ def unread(url: str, word: str, size: int) -> Iterator[None]:
         yield
 
 
-def made(note: Path) -> int:
+def made(note: Path, at_work: Callable[[], bool] = lambda: False) -> int:
     """How many answers were made once nothing moves any more: then the window is full, and what sockets hold."""
     wait_for(note.exists)
-    counts: list[int] = []
-    wait_for(lambda: counts.append(int(note.read_text() or 0)) or counts[-60:] == counts[-1:] * 60)  # type: ignore[func-returns-value]
-    return counts[-1]
+    count = still = 0
+
+    def settled() -> bool:
+        nonlocal count, still
+        before, count = count, int(note.read_text() or 0)
+        still = still + (not at_work()) if count == before else 0
+        return still == 60
+
+    wait_for(settled)
+    return count
+
+
+def runs(pid: int) -> bool:
+    """Whether a thread of this process, or of those that it has started, runs or would if it had a CPU."""
+    states = []
+    for each in (pid, *children_of(pid)):
+        for task in Path(f"/proc/{each}/task").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):  # this thread has ended just now
+                states.append((task / "stat").read_text().rpartition(")")[2].split()[0])
+    return any(state != "S" for state in states)
 
 
 def test_the_window_is_what_the_settings_say(tmp_path: Path) -> None:
@@ -166,7 +184,7 @@ def made_unread(folder: Path, answers: int, window_bytes: int, answer_bytes: int
     try:
         runtime.wait_ready()
         with unread(runtime.url, "held", answer_bytes):
-            return made(folder / "held.note")
+            return made(folder / "held.note", lambda: runs(runtime.process.pid))
     finally:
         runtime.stop()
 
