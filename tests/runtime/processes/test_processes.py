@@ -269,7 +269,10 @@ def test_the_download_happens_once(
 def test_what_is_accepted_during_the_drain_is_answered(
     tmp_path: Path, start_who: Callable[..., RuntimeProcess]
 ) -> None:
-    """One request takes longer than the quiet time; until it is answered every process takes new connections."""
+    """One request takes longer than the quiet time; until it is answered every process takes new connections.
+
+    Also by one that is quiet itself, and whose quiet time is over before the other one has said that it is busy.
+    """
     hold = tmp_path / "hold"
     code = f"""
         import os, time
@@ -280,7 +283,7 @@ def test_what_is_accepted_during_the_drain_is_answered(
                     time.sleep(0.02)
                 return [1]
     """
-    runtime = start_who("--drain_quiet_seconds=0.1", "--workers=2", code=textwrap.dedent(code))
+    runtime = start_who("--drain_quiet_seconds=0.01", "--workers=2", code=textwrap.dedent(code))
     runtime.wait_ready()
     pids = children(runtime)
     hold.touch()
