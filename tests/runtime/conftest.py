@@ -64,7 +64,7 @@ class RuntimeProcess:
 
         wait_for(ready, self.describe, limit_seconds)
 
-    def wait_exit(self, limit_seconds: float = 60) -> int:
+    def wait_exit(self, limit_seconds: float = 120) -> int:
         code = self.process.wait(timeout=limit_seconds)
         self._reader.join(timeout=10)
         return code

@@ -34,11 +34,15 @@ def labelled(tmp_path_factory: pytest.TempPathFactory, iris_data: tuple[Any, Any
 
 
 def put(file: Path, content: bytes) -> None:
-    """Replace a file in one step, as whoever uploads a model should."""
-    file.parent.mkdir(exist_ok=True)
-    new = file.with_name(".new")
-    new.write_bytes(content)
-    new.rename(file)
+    """Replace a file, or bring a new folder with it, in one step, as whoever uploads a model should."""
+    new = file.parent.with_name(".new")
+    new.mkdir()
+    (new / file.name).write_bytes(content)
+    if file.parent.exists():
+        (new / file.name).rename(file)
+        new.rmdir()
+    else:
+        new.rename(file.parent)
 
 
 def rest(client: httpx.Client, path: str = "/v2/models/iris/infer") -> int:

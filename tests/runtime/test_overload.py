@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,7 +13,8 @@ import httpx
 from tests.runtime.conftest import RuntimeProcess
 
 PROGRAM = """
-import time
+import sys, time
+from pathlib import Path
 from haizen_runtime.engine.backend import Backend
 from haizen_runtime.engine.model import Model
 from haizen_runtime.engine.scheduling_settings import SchedulingSettings
@@ -25,7 +27,8 @@ from haizen_runtime.settings import Settings
 class Slow(Backend):
     metadata = ModelMetadata("test", (TensorMetadata("x", "FP64", (-1,)),), (TensorMetadata("x", "FP64", (-1,)),))
     def execute(self, inputs, outputs):
-        time.sleep(0.02)
+        while not Path(sys.argv[1]).exists():
+            time.sleep(0.005)
         return {"x": inputs["x"] * 2}
     def sample(self, rows):
         return None
@@ -34,18 +37,21 @@ settings, _ = Settings.parse(["--host=127.0.0.1", "--http_port=0"], {})
 configure_logging(settings)
 serve(settings, [Model("slow", "1", Slow, SchedulingSettings(1, queue_limit=7))], bind(settings.host, 0))
 """
-CLIENTS = 40  # of which one can be answered and seven can wait: five times what there is room for
+WAITING = 7
+CLIENTS = 40  # five times what there is room for
 EACH = 8
 
 
-def test_what_is_taken_is_answered_and_the_rest_refused(start_program: Callable[..., RuntimeProcess]) -> None:
-    runtime = start_program("-c", PROGRAM)
+def test_what_is_taken_is_answered_and_the_rest_refused(
+    tmp_path: Path, start_program: Callable[..., RuntimeProcess]
+) -> None:
+    gate = tmp_path / "open"
+    runtime = start_program("-c", PROGRAM, str(gate))
     runtime.wait_ready()
-    outcomes, probes = asyncio.run(overload(runtime.url))
+    outcomes = asyncio.run(overload(runtime.url, gate))
     assert sum(outcomes.values()) == CLIENTS * EACH
     assert set(outcomes) == {(200, None), (503, "1")}
-    assert probes == {200: probes[200]}
-    assert probes[200] > 0
+    assert WAITING * EACH <= outcomes[200, None] <= (1 + WAITING) * EACH
     text = httpx.get(runtime.url + "/metrics").text
     refused = outcomes[503, "1"]
     assert f'haizen_requests_dropped_total{{model_name="slow",reason="queue_full"}} {float(refused)}' in text
@@ -54,9 +60,9 @@ def test_what_is_taken_is_answered_and_the_rest_refused(start_program: Callable[
     assert "Traceback" not in runtime.log
 
 
-async def overload(url: str) -> tuple[Counter[Any], Counter[int]]:
+async def overload(url: str, gate: Path) -> Counter[Any]:
+    """What becomes of the requests of so many clients, again and again, that come while one is held back."""
     outcomes: Counter[Any] = Counter()
-    probes: Counter[int] = Counter()
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(base_url=url, timeout=120, limits=limits) as client:
 
@@ -67,13 +73,13 @@ async def overload(url: str) -> tuple[Counter[Any], Counter[int]]:
                 assert response.json()["outputs"][0]["data"] == [number * 2]
             outcomes[response.status_code, response.headers.get("retry-after")] += 1
 
-        async def probe() -> None:
-            while True:
+        for turn in range(EACH):
+            gate.unlink(missing_ok=True)
+            asking = asyncio.gather(*(ask(number) for number in range(CLIENTS)))
+            refused = (turn + 1) * (CLIENTS - 1 - WAITING)
+            while outcomes[503, "1"] < refused and not asking.done():  # at once: nothing is answered yet
                 for path in ("/v2/health/live", "/v2/health/ready"):
-                    probes[(await client.get(path)).status_code] += 1
-
-        probing = asyncio.ensure_future(probe())
-        for _ in range(EACH):
-            await asyncio.gather(*(ask(number) for number in range(CLIENTS)))
-        probing.cancel()
-    return outcomes, probes
+                    assert (await client.get(path)).status_code == 200
+            gate.touch()
+            await asking
+    return outcomes

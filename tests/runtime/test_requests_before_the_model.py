@@ -40,7 +40,7 @@ class LateModel:
         self._status = 200
 
         def answer(_: object) -> tuple[int, dict[str, str], bytes]:
-            self._released.wait(60)
+            self._released.wait()
             return (self._status, {}, content) if self._status == 200 else (self._status, {}, b"")
 
         server.dynamic["/model.joblib"] = answer

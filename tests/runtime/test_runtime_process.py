@@ -95,7 +95,7 @@ def test_a_storage_uri_may_be_where_the_model_is_already(iris_dir: Path, start_r
 def test_drains_under_load_without_losing_a_request(
     iris_dir: Path, start_runtime: Callable[..., Any], number: signal.Signals
 ) -> None:
-    runtime = start_runtime("--model_name=iris", f"--model_dir={iris_dir}", "--allow_code", "--drain_quiet_seconds=0.5")
+    runtime = start_runtime("--model_name=iris", f"--model_dir={iris_dir}", "--allow_code", "--drain_quiet_seconds=5")
     runtime.wait_ready()
     url = runtime.url
     signalled = threading.Event()

@@ -45,7 +45,7 @@ def test_a_model_that_fails_leaves_the_others_running(
     broken = httpx.post(runtime.url + "/v2/models/other/infer", json=BODY)
     assert broken.status_code == 503
     assert "model.joblib cannot be loaded as sklearn" in broken.json()["error"]
-    assert "model other cannot be served: ModelLoadFailed" in runtime.log
+    wait_for(lambda: "model other cannot be served: ModelLoadFailed" in runtime.log, runtime.describe)
 
 
 def test_a_model_that_takes_long_holds_up_only_its_own_requests(

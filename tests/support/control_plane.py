@@ -77,7 +77,7 @@ def run_etcd() -> Iterator[Etcd]:
         make_certificates(certificates)
         with contextlib.ExitStack() as stack:
             etcd_url = stack.enter_context(_etcd(folder / "etcd", data))
-            port = _free_port()
+            port = stack.enter_context(_own_port())
             host = f"https://127.0.0.1:{port}"
             kubeconfig = _write_kubeconfig(data / "kubeconfig", host, certificates)
 
@@ -91,8 +91,14 @@ def run_etcd() -> Iterator[Etcd]:
 
 @contextlib.contextmanager
 def _etcd(binary: Path, data: Path) -> Iterator[str]:
-    client, peer = _free_port(), _free_port()
-    url, peer_url = f"http://127.0.0.1:{client}", f"http://127.0.0.1:{peer}"
+    with _own_port() as client, _own_port() as peer:
+        url, peer_url = f"http://127.0.0.1:{client}", f"http://127.0.0.1:{peer}"
+        with _etcd_at(binary, data, url, peer_url):
+            yield url
+
+
+@contextlib.contextmanager
+def _etcd_at(binary: Path, data: Path, url: str, peer_url: str) -> Iterator[None]:
     command = [
         str(binary),
         f"--data-dir={data / 'etcd'}",
@@ -101,12 +107,13 @@ def _etcd(binary: Path, data: Path) -> Iterator[str]:
         f"--listen-peer-urls={peer_url}",
         f"--initial-advertise-peer-urls={peer_url}",
         f"--initial-cluster=default={peer_url}",
+        "--socket-reuse-port",
         "--unsafe-no-fsync",  # the data dies with the test
         "--log-level=warn",
     ]
     with _process(command, data / "etcd.log") as process, httpx.Client(trust_env=False) as http:
         _wait(process, data / "etcd.log", lambda: http.get(f"{url}/health").status_code == 200)
-        yield url
+        yield
 
 
 @contextlib.contextmanager
@@ -118,6 +125,7 @@ def _api_server(binary: Path, data: Path, certificates: Path, etcd_url: str, por
         "--bind-address=127.0.0.1",
         "--advertise-address=127.0.0.1",
         f"--secure-port={port}",
+        "--permit-port-sharing",
         f"--tls-cert-file={certificates / 'apiserver.crt'}",
         f"--tls-private-key-file={certificates / 'apiserver.key'}",
         f"--client-ca-file={certificates / 'ca.crt'}",
@@ -164,10 +172,16 @@ def _wait(process: "subprocess.Popen[bytes]", log: Path, ready: Callable[[], boo
     raise RuntimeError(f"{log.stem} did not become ready (exit code {process.poll()}). The end of its log:\n{tail}")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@contextlib.contextmanager
+def _own_port() -> Iterator[int]:
+    """A free port that nobody else gets before, or between, the servers that are told to listen on it.
+
+    It is shared with those only who say that they share it; who connects while none of them listens is refused.
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield int(holder.getsockname()[1])
 
 
 def _write_kubeconfig(path: Path, host: str, certificates: Path) -> Path:

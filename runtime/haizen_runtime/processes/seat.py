@@ -52,7 +52,7 @@ class Seat:
         self.load = Load()
         self.last_request = 0.0
         self.busy = False
-        """Whether it is draining and still answers requests."""
+        """Whether it still answers requests during the drain; until it has said so, it is taken to."""
         self.heard = False
         """Whether it has said anything yet."""
         self.told: tuple[bool, float, bool] | None = None

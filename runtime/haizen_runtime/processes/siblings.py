@@ -105,7 +105,7 @@ class Siblings:
                 "received": self._received,
                 "ready": self._app.plane.ready_here,
                 "last": self._app.last_request,
-                "busy": self._app.plane.draining and self._app.in_flight > 0,
+                "busy": self._app.in_flight > 0 if self._app.plane.draining else None,
             }
             if now != told:
                 told = now

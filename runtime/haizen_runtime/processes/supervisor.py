@@ -178,7 +178,9 @@ class Supervisor:
     async def _state(self, seat: Seat, message: Message) -> None:
         load = seat.load
         load.opened, load.received = message["open"], message["received"]
-        seat.can_answer, seat.last_request, seat.busy = message["ready"], message["last"], message["busy"]
+        seat.can_answer, seat.last_request = message["ready"], message["last"]
+        if message["busy"] is not None:  # it drains
+            seat.busy = message["busy"]
         seat.heard = True
         if seat.can_answer and not seat.was_ready:
             seat.was_ready = True
@@ -221,6 +223,9 @@ class Supervisor:
             log.warning("second signal: ending at once")
             os._exit(128 + signal.SIGTERM)
         self._draining.set()
+        for seat in self._live():
+            seat.busy = seat.busy or (seat.was_ready and not seat.leaving)
+        self._tell_state()  # before the signal: none may take itself for the last one before it has heard of the others
         for seat in self._live():
             seat.leave(number)
         limit = self._settings.drain_timeout_seconds + END_SECONDS

@@ -311,7 +311,7 @@ def test_a_bad_collector_hurts_nobody(
     with ThreadPoolExecutor(4) as pool:
         assert set().union(*pool.map(client, range(4))) == {200}
     if behaviour != "gone":
-        assert collector.requests >= 1
+        wait_for(lambda: collector.requests >= 1, runtime.describe)
     runtime.terminate()
     assert runtime.wait_exit() == 0, runtime.log
     assert len(runtime.lines) < 12, runtime.log
@@ -355,7 +355,7 @@ def test_without_the_library_it_is_off_with_a_warning(start_program: Callable[..
         OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9",
     )  # fmt: skip
     runtime.wait_ready()
-    assert "OpenTelemetry is not installed (haizen[tracing])" in runtime.log
+    wait_for(lambda: "OpenTelemetry is not installed (haizen[tracing])" in runtime.log, runtime.describe)
 
 
 @pytest.mark.parametrize("recorded", [True, False])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +46,13 @@ def children(runtime: RuntimeProcess) -> list[int]:
 
 
 def children_of(pid: int) -> list[int]:
-    """Processes that a process has started, on whichever of its threads."""
-    lists = [task.joinpath("children").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
-    return [int(number) for each in lists for number in each.split()]
+    """Processes that a process has started, on whichever of its threads; none when it has ended."""
+    found: list[int] = []
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):  # this thread has ended just now
+                found += map(int, task.joinpath("children").read_text().split())
+    return found
 
 
 def is_running(pid: int) -> bool:

@@ -18,6 +18,13 @@ from tests.runtime.processes.conftest import answer, children, clients
 OLD, NEW = "sk-old-0123456789abcdef", "sk-new-0123456789abcdef"
 
 
+def put(file: Path, text: str) -> None:
+    """Write a file in one step: each half that a process sees is a line in the log."""
+    new = file.with_name("new")
+    new.write_text(text)
+    new.rename(file)
+
+
 def trusting(server: Authority, chain: tuple[str, str]) -> ssl.SSLContext:
     context = ssl.create_default_context(cadata=server.pem.decode())
     context.load_cert_chain(*chain)
@@ -74,10 +81,10 @@ def test_api_keys_are_renewed_in_every_process(tmp_path: Path, start_who: Callab
 
         assert served(OLD) == set(children(runtime))
         assert served(NEW) == {401}
-        keys.write_text(NEW)
+        put(keys, NEW)
         wait_for(lambda: served(OLD) == {401}, runtime.describe)
         assert served(NEW) == set(children(runtime))
-        keys.write_text("short")
+        put(keys, "short")
         wait_for(lambda: runtime.log.count("the former ones stay") == 2, runtime.describe)
         assert served(NEW) == set(children(runtime))
 

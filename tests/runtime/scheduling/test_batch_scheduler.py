@@ -154,11 +154,20 @@ async def test_a_cancelled_future_does_not_disturb_its_batch() -> None:
 
 
 async def test_waits_for_company_only_as_long_as_told() -> None:
-    scheduler, seen = make(loop_rows=4, delay=0.5)
+    scheduler, seen = make(loop_rows=4, delay=0.05)
+    assert await asyncio.gather(scheduler.submit(1, "k", 1), scheduler.submit(2, "k", 1)) == [1, 2]
+    assert seen.batches == [(2, 2, True)]
+    ((waited, _, _),) = seen.times
+    assert waited >= 2 * 0.05
+
+
+async def test_who_has_all_the_company_there_may_be_waits_no_longer() -> None:
+    scheduler, seen = make(loop_rows=4, delay=3600)
     first = scheduler.submit(1, "k", 1)
     await asyncio.sleep(0.01)
-    assert await asyncio.gather(first, scheduler.submit(2, "k", 1)) == [1, 2]
-    assert seen.batches == [(2, 2, True)]
+    assert not first.done()
+    assert await asyncio.gather(first, *(scheduler.submit(number, "k", 1) for number in (2, 3, 4))) == [1, 2, 3, 4]
+    assert seen.batches == [(4, 4, True)]
 
 
 @pytest.mark.parametrize("loop_rows", [pytest.param(4, id="on-the-loop"), pytest.param(0, id="on-a-thread")])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,10 +65,12 @@ class Gated(Backend):
 
     def __init__(self) -> None:
         self.gate = threading.Event()
+        self.begun = threading.Event()
         self.seen: list[int] = []
 
     def execute(self, inputs: Any, outputs: Sequence[str] | None) -> dict[str, Any]:
-        assert self.gate.wait(30)
+        self.begun.set()
+        assert self.gate.wait(60)
         self.seen.append(int(inputs["x"][0]))
         return dict(inputs)
 
@@ -84,6 +86,11 @@ def started(queue: QueuePolicy, queue_limit: int = 100) -> tuple[Model, Gated]:
     return model, backend
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0.005)
+
+
 def ask(model: Model, number: int, **fields: Any) -> asyncio.Task[Any]:
     array = np.array([float(number)])
     return asyncio.ensure_future(model.infer(InferenceRequest("m", [Tensor("x", "FP64", (1,), array)], **fields)))
@@ -92,9 +99,9 @@ def ask(model: Model, number: int, **fields: Any) -> asyncio.Task[Any]:
 async def test_the_first_level_runs_first() -> None:
     model, backend = started(QueuePolicy(0.0, 3, 2))
     tasks = [ask(model, 0)]
-    await asyncio.sleep(0.01)  # it has its turn; the others wait
+    await until(backend.begun.is_set)  # it has its turn; the others wait
     tasks += [ask(model, 30, priority=3), ask(model, 20), ask(model, 21, priority=9), ask(model, 10, priority=1)]
-    await asyncio.sleep(0.01)
+    await until(lambda: model.queued == 4)
     backend.gate.set()
     await asyncio.gather(*tasks)
     assert backend.seen == [0, 10, 20, 21, 30]
@@ -103,16 +110,17 @@ async def test_the_first_level_runs_first() -> None:
 @pytest.mark.parametrize(
     ("queue", "own"),
     [
-        pytest.param(QueuePolicy(0.01), None, id="of-the-queue"),
+        # The first request has its turn well before that.
+        pytest.param(QueuePolicy(1.0), None, id="of-the-queue"),
         pytest.param(QueuePolicy(), 0.01, id="of-the-request"),
         pytest.param(QueuePolicy(500.0), 0.01, id="the-request-s-is-shorter"),
-        pytest.param(QueuePolicy(0.01), 500.0, id="the-request-s-is-longer"),
+        pytest.param(QueuePolicy(1.0), 500.0, id="the-request-s-is-longer"),
     ],
 )
 async def test_who_waits_too_long_is_told(queue: QueuePolicy, own: float | None) -> None:
     model, backend = started(queue)
     running = ask(model, 1)
-    await asyncio.sleep(0)
+    await until(backend.begun.is_set)
     waiting = ask(model, 2, queue_timeout=own)
     with pytest.raises(QueueTimeout, match="too long for its turn") as raised:
         await waiting
@@ -127,7 +135,7 @@ async def test_a_full_queue_is_per_model() -> None:
     full, gate = started(QueuePolicy(), queue_limit=1)
     other, other_gate = started(QueuePolicy(), queue_limit=1)
     tasks = [ask(full, 1)]
-    await asyncio.sleep(0.01)
+    await until(gate.begun.is_set)
     tasks.append(ask(full, 2))
     with pytest.raises(QueueFull):
         await ask(full, 3)

@@ -18,6 +18,8 @@ class Code(Model):
                 if number == parameters.get("crash_at"):
                     import os
                     os._exit(9)
+                if number == parameters.get("stop_at"):
+                    await asyncio.Event().wait()
                 if parameters.get("wait"):
                     await asyncio.sleep(parameters["wait"])
                 note.write_text(str(number + 1))

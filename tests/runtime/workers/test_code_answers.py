@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.runtime.conftest import SERVE, RuntimeProcess
+from tests.runtime.conftest import SERVE, RuntimeProcess, wait_for
 from tests.runtime.protobufs import classes
 
 CODE = '''
@@ -240,19 +241,22 @@ def test_declared_inputs_are_checked(serve_code: Callable[..., Any]) -> None:
     assert 'Input "right" is missing' in missing.json()["error"]
 
 
-def test_requests_are_merged_when_the_class_says_so(serve_code: Callable[..., Any]) -> None:
+def test_requests_are_merged_when_the_class_says_so(tmp_path: Path, serve_code: Callable[..., Any]) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     runtime = serve_code(
         """
         import time
+        from pathlib import Path
         from haizen_runtime import Model
 
         class Code(Model):
             max_batch_size = 8
 
             def predict(self, inputs):
-                time.sleep(0.1)
+                Path(__file__).with_name("begun").touch()
+                while not Path(__file__).with_name("open").exists():
+                    time.sleep(0.01)
                 rows = inputs["x"]
                 if (rows < 0).any():
                     raise ValueError("negative")
@@ -264,12 +268,18 @@ def test_requests_are_merged_when_the_class_says_so(serve_code: Callable[..., An
         body = {"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP64", "data": [number, number]}]}
         return httpx.post(f"{runtime.url}/v2/models/code/infer", json=body, timeout=60)
 
+    queued = 'haizen_requests_queued{model_name="code",model_version="1"}'
     with ThreadPoolExecutor(24) as clients:
-        answers = list(clients.map(call, range(24)))
+        first = clients.submit(call, 0)
+        wait_for((tmp_path / "begun").exists, runtime.describe)
+        others = [clients.submit(call, number) for number in range(1, 24)]
+        wait_for(lambda: f"{queued} 23.0" in httpx.get(f"{runtime.url}/metrics").text, runtime.describe)
+        (tmp_path / "open").touch()
+        answers = [each.result() for each in (first, *others)]
     outputs = [{each["name"]: each["data"] for each in answer.json()["outputs"]} for answer in answers]
     assert [output["y"] for output in outputs] == [[2.0 * number] * 2 for number in range(24)]
     sizes = [output["size"][0] for output in outputs]
-    assert 1 < max(sizes) <= 8
+    assert Counter(sizes) == {1: 1, 8: 16, 7: 7}
     with ThreadPoolExecutor(8) as clients:
         mixed = list(clients.map(call, [1, -1, 2, 3, 4, 5, 6, 7]))
     assert [answer.status_code for answer in mixed] == [200, 500, *[200] * 6]

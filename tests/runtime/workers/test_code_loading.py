@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from tests.runtime.conftest import wait_for
 
 
 @pytest.mark.parametrize(
@@ -52,14 +55,16 @@ def test_a_fatal_load_says_where(tmp_path: Path, start_code: Callable[..., Any],
     assert says in written["message"]
 
 
-def test_a_slow_load_is_alive_and_not_ready(start_code: Callable[..., Any]) -> None:
+def test_a_slow_load_is_alive_and_not_ready(tmp_path: Path, start_code: Callable[..., Any]) -> None:
     runtime = start_code(
         """
         import time
+        from pathlib import Path
 
         class Code:
             def load(self):
-                time.sleep(3)
+                while not Path(__file__).with_name("weights").exists():
+                    time.sleep(0.01)
 
             def predict(self, inputs):
                 return inputs
@@ -68,8 +73,12 @@ def test_a_slow_load_is_alive_and_not_ready(start_code: Callable[..., Any]) -> N
     assert httpx.get(f"{runtime.url}/v2/health/live").status_code == 200
     assert httpx.get(f"{runtime.url}/v2/health/ready").status_code == 503
     # A request that comes meanwhile waits for the model.
-    answer = httpx.post(f"{runtime.url}/v1/models/code:predict", json={"instances": [1, 2]}, timeout=60)
-    assert answer.json() == {"predictions": [1, 2]}
+    with ThreadPoolExecutor(1) as client:
+        waiting = client.submit(httpx.post, f"{runtime.url}/v1/models/code:predict", json={"instances": [1, 2]})
+        held = 'haizen_requests_held{model_name="code",model_version="1"} 1.0'
+        wait_for(lambda: held in httpx.get(f"{runtime.url}/metrics").text, runtime.describe)
+        (tmp_path / "weights").touch()
+        assert waiting.result().json() == {"predictions": [1, 2]}
     assert httpx.get(f"{runtime.url}/v2/health/ready").status_code == 200
 
 
