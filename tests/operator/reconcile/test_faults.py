@@ -122,12 +122,23 @@ def test_frozen_leader_gives_up_when_it_wakes(world: World, control_plane: Contr
         assert first.process.returncode == 3
 
 
-def test_crds_that_come_later(world: World, control_plane: ControlPlane, namespace: str) -> None:
+def test_crds_that_come_later(world: World, control_plane: ControlPlane, namespace: str, tmp_path: Path) -> None:
     for kind in KINDS:
         _uninstall(world, crd(kind)["metadata"]["name"])
     for plural in ("services", "revisions"):
         _uninstall(world, f"{plural}.serving.knative.dev")
-    with ToyKnative(control_plane), run_operator(control_plane.kubeconfig, lease_name=namespace) as operator:
+    watched: set[str] = set()
+    with (
+        ToyKnative(control_plane),
+        run_fault_proxy(control_plane, tmp_path) as proxy,
+        run_operator(proxy.kubeconfig, lease_name=namespace) as operator,
+    ):
+
+        def note(method: str, path: str) -> None:
+            if "watch=true" in path:
+                watched.add(path.split("?")[0])
+
+        proxy.decide = note
         assert operator.probe("/healthz").status_code == 200
         world.install_ours()
         world.create(INFERENCE_SERVICE, inference_service("early", namespace))
@@ -136,7 +147,8 @@ def test_crds_that_come_later(world: World, control_plane: ControlPlane, namespa
         world.install(knative_crd("services", "Service"))
         world.install(knative_crd("revisions", "Revision"))
         world.wait_ready("early", namespace)
-        world.delete(KNATIVE_SERVICE, "early-predictor", namespace)  # its kind is watched by now
+        wait_for(lambda: KNATIVE_SERVICE.path() in watched, "Knative Services are watched")
+        world.delete(KNATIVE_SERVICE, "early-predictor", namespace)
         wait_for(lambda: ("Warning", "KnativeServiceRecreated") in world.events(namespace), operator.text)
 
 
