@@ -60,6 +60,13 @@ class OperatorProcess:
         samples = self._samples("haizen_operator_api_writes_total")
         return sum(value for line, value in samples if 'kind="Lease"' not in line)
 
+    def is_at_rest(self) -> bool:
+        """Whether each reconcile that has read its InferenceService is over, with all that it wrote and posted."""
+        over = self.metric("haizen_operator_reconciles_total")  # read first: those begun since do not count as over
+        reads = "haizen_operator_api_requests_total"
+        begun = sum(self.metric(reads, 'verb="get"', 'kind="InferenceService"', f'status="{it}"') for it in (200, 404))
+        return begun <= over
+
     def _samples(self, name: str) -> list[tuple[str, float]]:
         answer = httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=60, trust_env=False)
         lines = [line for line in answer.text.splitlines() if line.startswith((name + "{", name + " "))]
