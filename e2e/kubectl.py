@@ -75,18 +75,22 @@ def wait_for(
     every_seconds: float = 0.5,
     explain: Callable[[], object] | None = None,
 ) -> Found:
-    """Poll until `probe` returns something true; returns it.
+    """Poll until `probe` returns something true; returns it. A look that fails has seen nothing yet, and is repeated.
 
-    Raises TimeoutError that says what was waited for, and what `explain` sees at the end.
+    Raises TimeoutError that says what was waited for, and how the last look failed or what `explain` sees at the end.
     """
     deadline = time.monotonic() + timeout_seconds
     while True:
-        found = probe()
-        if found:
-            return found
+        failure = ""
+        try:
+            found = probe()
+            if found:
+                return found
+        except (KubectlError, subprocess.TimeoutExpired) as problem:  # such as a TLS handshake on a busy machine
+            failure = str(problem)
         if time.monotonic() > deadline:
-            seen = f"; seen: {explain()}" if explain else ""
-            raise TimeoutError(f"{what}: not within {timeout_seconds:.0f} s{seen}")
+            seen = failure or (explain() if explain else "")
+            raise TimeoutError(f"{what}: not within {timeout_seconds:.0f} s" + (f"; seen: {seen}" if seen else ""))
         time.sleep(every_seconds)
 
 

@@ -129,4 +129,4 @@ class ModelStore:
             yield f"http://127.0.0.1:{match.group(1)}"
         finally:
             forward.terminate()
-            forward.wait(timeout=10)
+            forward.wait(timeout=60)

@@ -41,7 +41,9 @@ def program(progress: Progress) -> Path:
     if not built.exists():
         built.parent.mkdir(parents=True, exist_ok=True)
         with progress.step("build the load generator (once)"):
-            go("build", "-trimpath", "-o", str(built), ".", cwd=_SOURCES)
+            new = built.with_name(f".{key}.{os.getpid()}")  # whole or not there, whoever looks meanwhile
+            go("build", "-trimpath", "-o", str(new), ".", cwd=_SOURCES)
+            new.replace(built)
     return built
 
 

@@ -174,11 +174,11 @@ def _start_containerd(archive: images.Archive) -> None:
 def _run_containerd() -> None:
     node.containerd_root().mkdir(parents=True, exist_ok=True)
     processes.start(node.containerd())
-    processes.wait_until(node.containerd_is_ready, "answer of containerd", "containerd", patience_seconds=30)
+    processes.wait_until(node.containerd_is_ready, "answer of containerd", "containerd")
     if node.remove_containers():  # its API server still remembers them until it starts again
         processes.stop("containerd")
         processes.start(node.containerd())
-        processes.wait_until(node.containerd_is_ready, "answer of containerd", "containerd", patience_seconds=30)
+        processes.wait_until(node.containerd_is_ready, "answer of containerd", "containerd")
 
 
 def _node_is_ready() -> bool:

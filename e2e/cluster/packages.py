@@ -34,5 +34,7 @@ def ensure_packages(progress: Progress) -> None:
         return
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     with progress.step(f"apt-get install {' '.join(packages)}"):
-        run(["apt-get", "update", "-q"], env=quiet)
-        run(["apt-get", "install", "-q", "-y", "--no-install-recommends", *packages], env=quiet)
+        # A machine that has just started may be installing its updates, which takes the lock for minutes.
+        apt_get = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=600", "-o", "Acquire::Retries=3"]
+        run([*apt_get, "update"], env=quiet)
+        run([*apt_get, "install", "-y", "--no-install-recommends", *packages], env=quiet)

@@ -6,7 +6,7 @@ from collections import Counter
 
 from e2e import digits
 from e2e.context import Context
-from e2e.kubectl import Manifest, wait_for
+from e2e.kubectl import KubectlError, Manifest, wait_for
 from e2e.statistics import share_is_plausible
 from e2e.stories import story
 
@@ -106,7 +106,10 @@ class TrafficWatch:
 
     def _look(self) -> None:
         while not self._stop.wait(0.4):
-            service = self.context.knative_service(NAME) or {}
+            try:
+                service = self.context.knative_service(NAME) or {}
+            except KubectlError:  # a look that failed; the next one comes at once
+                continue
             traffic = (service.get("status") or {}).get("traffic") or []
             named = sorted({entry.get("revisionName", "") for entry in traffic if entry.get("percent")})
             if len(named) > 2:

@@ -5,6 +5,7 @@ cluster, but nothing acts on them.
 """
 
 import contextlib
+import shutil
 import signal
 import socket
 import ssl
@@ -33,11 +34,16 @@ class ControlPlane:
     certificates: Path  # folder with ca.crt, admin.crt and admin.key
     kubeconfig: Path
 
+    @property
+    def trusted_clients(self) -> Path:
+        """The authorities whose client certificates the API server accepts; it notices when the file is replaced."""
+        return self.kubeconfig.with_name("client-authorities.crt")
+
     def client(self) -> httpx.Client:
         """An HTTP client that is logged in; close it after use."""
         context = ssl.create_default_context(cafile=str(self.certificates / "ca.crt"))
         context.load_cert_chain(self.certificates / "admin.crt", self.certificates / "admin.key")
-        return httpx.Client(base_url=self.host, verify=context, timeout=30, trust_env=False)
+        return httpx.Client(base_url=self.host, verify=context, timeout=60, trust_env=False)
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ class Etcd:
 
     def compact(self) -> None:
         """Forget every past revision, as a cluster does every few minutes."""
-        with httpx.Client(base_url=self.url, trust_env=False) as http:
+        with httpx.Client(base_url=self.url, timeout=60, trust_env=False) as http:
             revision = http.post("/v3/maintenance/status", json={}).raise_for_status().json()["header"]["revision"]
             http.post("/v3/kv/compaction", json={"revision": revision, "physical": True}).raise_for_status()
 
@@ -75,6 +81,7 @@ def run_etcd() -> Iterator[Etcd]:
         data = Path(temporary)
         certificates = data / "pki"
         make_certificates(certificates)
+        shutil.copy(certificates / "ca.crt", data / "client-authorities.crt")
         with contextlib.ExitStack() as stack:
             etcd_url = stack.enter_context(_etcd(folder / "etcd", data))
             port = stack.enter_context(_own_port())
@@ -128,7 +135,7 @@ def _api_server(binary: Path, data: Path, certificates: Path, etcd_url: str, por
         "--permit-port-sharing",
         f"--tls-cert-file={certificates / 'apiserver.crt'}",
         f"--tls-private-key-file={certificates / 'apiserver.key'}",
-        f"--client-ca-file={certificates / 'ca.crt'}",
+        f"--client-ca-file={data / 'client-authorities.crt'}",
         f"--service-account-key-file={certificates / 'sa.key'}",
         f"--service-account-signing-key-file={certificates / 'sa.key'}",
         "--service-account-issuer=https://kubernetes.default.svc",

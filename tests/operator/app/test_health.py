@@ -82,7 +82,7 @@ async def test_endpoint_answers_probes_and_metrics(clock: Clock) -> None:
     watches = Watches(clock)
     runner, port = await serve(health(clock, watches), Metrics(), host="127.0.0.1", port=0)
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as http:
             assert (await http.get("/healthz")).status_code == 200
             assert (await http.get("/readyz")).text == "ok"
             assert "haizen_operator_leader 0.0" in (await http.get("/metrics")).text

@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 import httpx
 
 from haizen_operator.api.crd import KINDS, crd
-from haizen_operator.kinds import CLUSTER_SERVING_RUNTIME, INFERENCE_SERVICE, KNATIVE_SERVICE, Kind
+from haizen_operator.kinds import CLUSTER_SERVING_RUNTIME, INFERENCE_SERVICE, KNATIVE_SERVICE, LEASE, Kind
 from haizen_operator.runtimes import load_builtin_runtimes
 from tests.support.control_plane import ControlPlane
 
 Manifest = dict[str, Any]
 T = TypeVar("T")
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 120.0
 NAMESPACES = Kind("", "v1", "Namespace", "namespaces", namespaced=False)
 CRDS = Kind("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
 SYSTEM_NAMESPACES = ("haizen-system", "knative-serving")
@@ -109,6 +109,10 @@ class World:
 
     def delete(self, kind: Kind, name: str, namespace: str | None = None) -> None:
         self.http.delete(kind.path(namespace, name)).raise_for_status()
+
+    def delete_lease(self, name: str) -> None:
+        """What the Lease of an operator that was killed comes to in the end, without the wait."""
+        self.delete(LEASE, name, "haizen-system")
 
     def namespace(self, name: str) -> str:
         answer = self.http.post(NAMESPACES.path(), json={"metadata": {"name": name}})

@@ -40,5 +40,6 @@ def namespace(world: World) -> str:
 @pytest.fixture(scope="module")
 def operator(world: World, control_plane: ControlPlane) -> Iterator[OperatorProcess]:
     """The operator beside a toy Knative, for all tests of a module."""
-    with ToyKnative(control_plane), run_operator(control_plane.kubeconfig, lease_name="module") as running:
+    lease_name = f"module-{next(_numbers)}"  # the last module's operator was killed and has left its Lease
+    with ToyKnative(control_plane), run_operator(control_plane.kubeconfig, lease_name=lease_name) as running:
         yield running

@@ -37,7 +37,7 @@ class FaultProxy:
     def __init__(self, control_plane: ControlPlane, folder: Path):
         self._control_plane = control_plane
         self._folder = folder
-        self._loop = asyncio.new_event_loop()
+        self._loop = asyncio.SelectorEventLoop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._watches: set[asyncio.Task[object]] = set()
         self.decide: Decide = lambda method, path: None
@@ -70,7 +70,7 @@ class FaultProxy:
         self._loop.close()
 
     def drop_watches(self) -> None:
-        """Cut every watch that is open."""
+        """Cut every watch that is open or about to be."""
 
         def cancel() -> None:
             for task in list(self._watches):
@@ -94,12 +94,14 @@ class FaultProxy:
 
     async def _close(self) -> None:
         await self._runner.cleanup()
-        await self._session.close()
         rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in rest:
             task.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
-        await asyncio.sleep(0.25)  # TLS connections take a few turns of the loop to close
+        await self._session.close()
+        # TLS connections take a few turns of the loop to close. The loop's own wake-up pipe stays to the end.
+        while len(self._loop._selector.get_map()) > 1:
+            await asyncio.sleep(0.01)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         fault = self.decide(request.method, request.path_qs)
@@ -108,30 +110,31 @@ class FaultProxy:
         headers = {k: v for k, v in request.headers.items() if k.lower() not in {*_HOP_HEADERS, "authorization"}}
         url = self._control_plane.host + request.path_qs
         body = await request.read()
+        if "watch=true" in request.query_string:
+            return await self._watch(request, url, headers)
         async with self._session.request(
             request.method, url, headers=headers, data=body or None, timeout=aiohttp.ClientTimeout(total=None)
         ) as upstream:
             passed = {k: v for k, v in upstream.headers.items() if k.lower() not in _HOP_HEADERS}
-            if "watch=true" in request.query_string:
-                return await self._stream(request, upstream, passed)
             content = await upstream.read()
             if request.method in WRITING:
                 self.after_write(request.method, request.path_qs)
             return web.Response(status=upstream.status, headers=passed, body=content)
 
-    async def _stream(
-        self, request: web.Request, upstream: aiohttp.ClientResponse, headers: dict[str, str]
-    ) -> web.StreamResponse:
-        response = web.StreamResponse(status=upstream.status, headers=headers)
-        await response.prepare(request)
+    async def _watch(self, request: web.Request, url: str, headers: dict[str, str]) -> web.StreamResponse:
         task = asyncio.current_task()
         assert task is not None
-        self._watches.add(task)
+        self._watches.add(task)  # before the API server is asked, or a cut would miss it
+        response = web.StreamResponse()
         try:
-            async for chunk in upstream.content.iter_any():
-                while self.frozen.is_set():
-                    await asyncio.sleep(0.1)
-                await response.write(chunk)
+            async with self._session.get(url, headers=headers, timeout=aiohttp.ClientTimeout(total=None)) as upstream:
+                passed = {k: v for k, v in upstream.headers.items() if k.lower() not in _HOP_HEADERS}
+                response = web.StreamResponse(status=upstream.status, headers=passed)
+                await response.prepare(request)
+                async for chunk in upstream.content.iter_any():
+                    while self.frozen.is_set():
+                        await asyncio.sleep(0.1)
+                    await response.write(chunk)
         except (asyncio.CancelledError, ConnectionError):
             if request.transport is not None:
                 request.transport.close()

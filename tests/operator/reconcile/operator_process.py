@@ -19,8 +19,9 @@ _QUICK = {
     "HAIZEN_OPERATOR_RECHECK_MAX_SECONDS": "1",
     "HAIZEN_OPERATOR_RETRY_MAX_SECONDS": "2",
     "HAIZEN_OPERATOR_CONFIG_POLL_SECONDS": "0.5",
-    "HAIZEN_OPERATOR_LEASE_SECONDS": "4",
-    "HAIZEN_OPERATOR_LEASE_RENEW_DEADLINE_SECONDS": "3",
+    # Long, since a leader that a busy machine does not let renew in time gives up and exits.
+    "HAIZEN_OPERATOR_LEASE_SECONDS": "30",
+    "HAIZEN_OPERATOR_LEASE_RENEW_DEADLINE_SECONDS": "25",
     "HAIZEN_OPERATOR_LEASE_RETRY_SECONDS": "0.5",
     "HAIZEN_OPERATOR_LOG_FORMAT": "text",
     "HAIZEN_OPERATOR_HTTP_PORT": "0",
@@ -59,13 +60,20 @@ class OperatorProcess:
         samples = self._samples("haizen_operator_api_writes_total")
         return sum(value for line, value in samples if 'kind="Lease"' not in line)
 
+    def is_at_rest(self) -> bool:
+        """Whether each reconcile that has read its InferenceService is over, with all that it wrote and posted."""
+        over = self.metric("haizen_operator_reconciles_total")  # read first: those begun since do not count as over
+        reads = "haizen_operator_api_requests_total"
+        begun = sum(self.metric(reads, 'verb="get"', 'kind="InferenceService"', f'status="{it}"') for it in (200, 404))
+        return begun <= over
+
     def _samples(self, name: str) -> list[tuple[str, float]]:
-        answer = httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=10, trust_env=False)
+        answer = httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=60, trust_env=False)
         lines = [line for line in answer.text.splitlines() if line.startswith((name + "{", name + " "))]
         return [(line, float(line.rsplit(" ", 1)[1])) for line in lines]
 
     def probe(self, path: str) -> httpx.Response:
-        return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=10, trust_env=False)
+        return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=60, trust_env=False)
 
 
 @contextmanager

@@ -1,20 +1,19 @@
-"""What an API server does to its clients: it goes away, forgets, answers with the past, and stops knowing them."""
+"""What an API server does to its clients: it goes away, forgets, tells of the past, refuses, and stops knowing them."""
 
 import json
+import shutil
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from e2e.cluster.certificates import make_certificates
 from haizen_operator.kinds import INFERENCE_SERVICE, KNATIVE_SERVICE, SECRET, SERVICE_ACCOUNT, Kind
-from tests.operator.reconcile.cluster_world import World, inference_service, wait_for, world_of
+from tests.operator.reconcile.cluster_world import NAMESPACES, World, inference_service, wait_for, world_of
+from tests.operator.reconcile.direct import direct
 from tests.operator.reconcile.fault_proxy import Fault, run_fault_proxy
 from tests.operator.reconcile.operator_process import OperatorProcess, run_operator
 from tests.operator.reconcile.toy_knative import ToyKnative
@@ -95,6 +94,21 @@ def test_list_of_the_past(world: World, control_plane: ControlPlane, namespace: 
             assert revisions == 2, "the old spec was not applied once more"
 
 
+async def test_nothing_is_made_in_a_namespace_that_goes_away(
+    world: World, control_plane: ControlPlane, namespace: str
+) -> None:
+    """Its children went first: the service is left to go with its namespace, which is no error of anybody's."""
+    world.install_runtimes()
+    world.create(INFERENCE_SERVICE, inference_service("leaving", namespace))
+    async with direct(control_plane) as operator:
+        await operator.settle(namespace, "leaving")
+        world.delete(NAMESPACES, namespace)  # this API server has no controller that would empty it
+        world.delete(KNATIVE_SERVICE, "leaving-predictor", namespace)
+        await operator.reconcile(namespace, "leaving")
+    assert world.service("leaving", namespace) is None
+    assert not [event for event in world.events(namespace) if event[0] == "Warning"]
+
+
 @pytest.mark.parametrize("kind", ["token", "certificate"])
 def test_credentials_that_run_out(
     world: World, control_plane: ControlPlane, namespace: str, tmp_path: Path, kind: str
@@ -152,36 +166,33 @@ def _rotating_token(world: World, control_plane: ControlPlane, namespace: str, f
 def _rotating_certificate(
     world: World, control_plane: ControlPlane, namespace: str, folder: Path
 ) -> tuple[Path, Rotate]:
-    """An administrator's certificate that expires in a few seconds."""
-    user = {"client-certificate": str(folder / "robot.crt"), "client-key": str(folder / "robot.key")}
-    _write_certificate(control_plane.certificates, folder, timedelta(seconds=15))
-    return _kubeconfig(control_plane, folder, user), lambda: _write_certificate(
-        control_plane.certificates, folder, timedelta(hours=1)
-    )
+    """An administrator's certificate, refused once the API server no longer trusts the authority that signed it."""
+    withdrawn, robot = folder / "withdrawn", folder / "robot"
+    make_certificates(withdrawn)
+    robot.mkdir()
+    shutil.copy(control_plane.certificates / "ca.crt", robot)
 
+    def write(source: Path) -> None:
+        for file in ("admin.key", "admin.crt"):
+            shutil.copy(source / file, robot)
 
-def _write_certificate(pki: Path, folder: Path, lasts: timedelta) -> None:
-    authority = x509.load_pem_x509_certificate((pki / "ca.crt").read_bytes())
-    authority_key = serialization.load_pem_private_key((pki / "ca.key").read_bytes(), None)
-    assert isinstance(authority_key, ec.EllipticCurvePrivateKey)
-    key = ec.generate_private_key(ec.SECP256R1())
-    group = x509.NameAttribute(NameOID.ORGANIZATION_NAME, "system:masters")
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([group, x509.NameAttribute(NameOID.COMMON_NAME, "robot")]))
-        .issuer_name(authority.subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=1))
-        .not_valid_after(now + lasts)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-        .sign(authority_key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / "robot.key").write_bytes(private)
-    (folder / "robot.crt").write_bytes(certificate.public_bytes(pem))
+    lasting = control_plane.trusted_clients.read_bytes()
+
+    def trust(authorities: bytes) -> None:
+        new = folder / "authorities"
+        new.write_bytes(authorities)
+        new.replace(control_plane.trusted_clients)
+
+    def rotate() -> None:
+        write(control_plane.certificates)
+        trust(lasting)
+
+    write(withdrawn)
+    trust(lasting + (withdrawn / "ca.crt").read_bytes())
+    with replace(control_plane, certificates=robot).client() as http:
+        wait_for(lambda: http.get("/api").status_code == 200, "the API server trusts the second authority as well")
+    user = {"client-certificate": str(robot / "admin.crt"), "client-key": str(robot / "admin.key")}
+    return _kubeconfig(control_plane, folder, user), rotate
 
 
 def _kubeconfig(control_plane: ControlPlane, folder: Path, user: dict[str, str]) -> Path:

@@ -3,6 +3,8 @@
 import signal
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,21 @@ from tests.operator.reconcile.toy_knative import ToyKnative
 from tests.support.control_plane import ControlPlane
 
 
+@contextmanager
+def run_leader(control_plane: ControlPlane, lease_name: str) -> Iterator[OperatorProcess]:
+    """An operator that leads before anybody else is started."""
+    with run_operator(control_plane.kubeconfig, lease_name=lease_name) as running:
+        wait_for(lambda: running.metric("haizen_operator_leader") == 1, "it leads")
+        yield running
+
+
 def test_edit_while_the_operator_is_down(world: World, control_plane: ControlPlane, namespace: str) -> None:
     with ToyKnative(control_plane):
         with run_operator(control_plane.kubeconfig, lease_name=namespace) as operator:
             world.create(INFERENCE_SERVICE, inference_service("down", namespace))
             world.wait_ready("down", namespace)
             operator.kill()
+        world.delete_lease(namespace)
         world.merge(INFERENCE_SERVICE, "down", namespace, {"spec": {"predictor": {"timeout": 17}}})
         with run_operator(control_plane.kubeconfig, lease_name=namespace) as operator:
 
@@ -59,6 +70,7 @@ def test_killed_after_the_nth_write(
             else:
                 edit["spec"]["predictor"]["timeout"] = 10
         proxy.after_write = lambda method, path: None
+        world.delete_lease(namespace)
         with run_operator(proxy.kubeconfig, lease_name=namespace, install_builtin_runtimes="false") as operator:
             world.wait_ready("phoenix", namespace)
             world.merge(INFERENCE_SERVICE, "phoenix", namespace, edit)
@@ -77,10 +89,10 @@ def test_killed_after_the_nth_write(
 def test_one_of_two_leads_and_the_other_takes_over(world: World, control_plane: ControlPlane, namespace: str) -> None:
     with (
         ToyKnative(control_plane),
-        run_operator(control_plane.kubeconfig, lease_name=namespace) as first,
+        run_leader(control_plane, namespace) as first,
         run_operator(control_plane.kubeconfig, lease_name=namespace) as second,
     ):
-        wait_for(lambda: _leaders(first, second) == [True, False], "the first leads")
+        assert second.metric("haizen_operator_leader") == 0
         world.create(INFERENCE_SERVICE, inference_service("two", namespace))
         world.wait_ready("two", namespace)
         assert second.writes() == 0
@@ -100,10 +112,9 @@ def test_one_of_two_leads_and_the_other_takes_over(world: World, control_plane: 
 
 def test_frozen_leader_gives_up_when_it_wakes(world: World, control_plane: ControlPlane, namespace: str) -> None:
     with (
-        run_operator(control_plane.kubeconfig, lease_name=namespace) as first,
+        run_leader(control_plane, namespace) as first,
         run_operator(control_plane.kubeconfig, lease_name=namespace) as second,
     ):
-        wait_for(lambda: first.metric("haizen_operator_leader") == 1, "the first leads")
         first.signal(signal.SIGSTOP)
         wait_for(lambda: second.metric("haizen_operator_leader") == 1, "the second takes over")
         first.signal(signal.SIGCONT)
@@ -111,12 +122,23 @@ def test_frozen_leader_gives_up_when_it_wakes(world: World, control_plane: Contr
         assert first.process.returncode == 3
 
 
-def test_crds_that_come_later(world: World, control_plane: ControlPlane, namespace: str) -> None:
+def test_crds_that_come_later(world: World, control_plane: ControlPlane, namespace: str, tmp_path: Path) -> None:
     for kind in KINDS:
         _uninstall(world, crd(kind)["metadata"]["name"])
     for plural in ("services", "revisions"):
         _uninstall(world, f"{plural}.serving.knative.dev")
-    with ToyKnative(control_plane), run_operator(control_plane.kubeconfig, lease_name=namespace) as operator:
+    watched: set[str] = set()
+    with (
+        ToyKnative(control_plane),
+        run_fault_proxy(control_plane, tmp_path) as proxy,
+        run_operator(proxy.kubeconfig, lease_name=namespace) as operator,
+    ):
+
+        def note(method: str, path: str) -> None:
+            if "watch=true" in path:
+                watched.add(path.split("?")[0])
+
+        proxy.decide = note
         assert operator.probe("/healthz").status_code == 200
         world.install_ours()
         world.create(INFERENCE_SERVICE, inference_service("early", namespace))
@@ -125,7 +147,8 @@ def test_crds_that_come_later(world: World, control_plane: ControlPlane, namespa
         world.install(knative_crd("services", "Service"))
         world.install(knative_crd("revisions", "Revision"))
         world.wait_ready("early", namespace)
-        world.delete(KNATIVE_SERVICE, "early-predictor", namespace)  # its kind is watched by now
+        wait_for(lambda: KNATIVE_SERVICE.path() in watched, "Knative Services are watched")
+        world.delete(KNATIVE_SERVICE, "early-predictor", namespace)
         wait_for(lambda: ("Warning", "KnativeServiceRecreated") in world.events(namespace), operator.text)
 
 
@@ -228,10 +251,6 @@ def test_watch_that_is_refused_shows(world: World, control_plane: ControlPlane, 
 
 def _is_ready(world: World, name: str, namespace: str) -> bool:
     return world.condition(name, namespace).get("status") == "True"
-
-
-def _leaders(*operators: OperatorProcess) -> list[bool]:
-    return [operator.metric("haizen_operator_leader") == 1 for operator in operators]
 
 
 def _uninstall(world: World, name: str) -> None:

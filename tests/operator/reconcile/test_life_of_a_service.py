@@ -29,7 +29,8 @@ def test_create_makes_an_owned_service_and_a_ready_status(
 def test_steady_state_writes_nothing(world: World, operator: OperatorProcess, namespace: str) -> None:
     world.create(INFERENCE_SERVICE, inference_service("calm", namespace))
     world.wait_ready("calm", namespace)
-    wait_for(lambda: ("Normal", "InferenceServiceReady") in world.events(namespace), "the Event")
+    last = ("Normal", "RevisionRolledOut")
+    wait_for(lambda: last in world.events(namespace) and operator.is_at_rest(), lambda: str(world.events(namespace)))
     before, versions = operator.writes(), _versions(world, "calm", namespace)
     reconciles = operator.metric("haizen_operator_reconciles_total")
     # An annotation that means nothing to us is an event, a reconcile, and no write.

@@ -110,6 +110,9 @@ def test_service_waits_for_its_runtime(world: World, operator: OperatorProcess, 
 def test_missing_knative_flag_is_named_until_it_is_enabled(
     world: World, operator: OperatorProcess, namespace: str
 ) -> None:
+    # An operator that carries something out leads, and knows the configuration that is about to change.
+    world.create(INFERENCE_SERVICE, inference_service("modest", namespace))
+    world.wait_ready("modest", namespace)
     features = {"metadata": {"name": "config-features", "namespace": "knative-serving"}, "data": {}}
     seen = operator.text().count("the configuration changed")
     world.create(CONFIG_MAP, features)
@@ -156,10 +159,12 @@ def test_refusal_is_quoted_and_not_repeated_in_a_hurry(world: World, operator: O
     try:
         world.create(INFERENCE_SERVICE, inference_service("refused", namespace))
         assert "not on my watch" in world.wait_reason("refused", namespace, "ApplyRejected")["message"]
+        begun = time.monotonic()
         before = operator.metric("haizen_operator_api_requests_total", 'verb="apply"', 'kind="Service"')
         time.sleep(3.0)
         tries = operator.metric("haizen_operator_api_requests_total", 'verb="apply"', 'kind="Service"') - before
-        assert tries <= 4, "the pause between tries grows to two seconds in this test"
+        seconds = time.monotonic() - begun
+        assert tries <= 1 + seconds, "the pause between tries grows to two seconds in this test, less half at most"
     finally:
         world.delete(BINDING, "no-tabs")
         world.delete(POLICY, "no-tabs")

@@ -3,10 +3,8 @@
 from typing import Any
 
 from haizen_operator.kinds import INFERENCE_SERVICE, KNATIVE_SERVICE
-from tests.operator.reconcile.cluster_world import NAMESPACES, World, inference_service, wait_for
-from tests.operator.reconcile.direct import direct
+from tests.operator.reconcile.cluster_world import World, inference_service, wait_for
 from tests.operator.reconcile.operator_process import OperatorProcess
-from tests.support.control_plane import ControlPlane
 
 FINALIZER = "inferenceservice.finalizers"
 LABEL = "serving.kserve.io/inferenceservice"
@@ -97,18 +95,3 @@ def test_service_with_kserves_finalizer_can_be_deleted(world: World, operator: O
     )
     world.merge(INFERENCE_SERVICE, "leaving", namespace, {"metadata": {"finalizers": None}})
     wait_for(lambda: world.get(INFERENCE_SERVICE, "leaving", namespace) is None, "it is gone")
-
-
-async def test_nothing_is_made_in_a_namespace_that_goes_away(
-    world: World, control_plane: ControlPlane, namespace: str
-) -> None:
-    """Its children went first: the service is left to go with its namespace, which is no error of anybody's."""
-    world.install_runtimes()
-    world.create(INFERENCE_SERVICE, inference_service("leaving", namespace))
-    async with direct(control_plane) as operator:
-        await operator.settle(namespace, "leaving")
-        world.delete(NAMESPACES, namespace)  # this API server has no controller that would empty it
-        world.delete(KNATIVE_SERVICE, "leaving-predictor", namespace)
-        await operator.reconcile(namespace, "leaving")
-    assert world.service("leaving", namespace) is None
-    assert not [event for event in world.events(namespace) if event[0] == "Warning"]
