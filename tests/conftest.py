@@ -4,9 +4,15 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.control_plane import ControlPlane, run_control_plane
 from tests.support.serving_api import ServingApi
+
+
+# A machine that stalls is no reason to fail: without this, an example that takes 0.2 s is one.
+settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 def pytest_configure() -> None:
