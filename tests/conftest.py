@@ -4,11 +4,11 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from hypothesis import HealthCheck, settings
 
 from tests.support.control_plane import ControlPlane, run_control_plane
 from tests.support.serving_api import ServingApi
-
 
 # A machine that stalls is no reason to fail: without this, an example that takes 0.2 s is one. Every run of a commit
 # tries the same examples; `--hypothesis-profile=default` looks for new ones.
@@ -16,6 +16,9 @@ settings.register_profile(
     "patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True, database=None
 )
 settings.load_profile("patient")
+
+# httpx waits five seconds where a call names no time; what never answers is for the limit of the test.
+DEFAULT_TIMEOUT_CONFIG.connect = DEFAULT_TIMEOUT_CONFIG.read = DEFAULT_TIMEOUT_CONFIG.write = 60.0
 
 
 def pytest_configure() -> None:

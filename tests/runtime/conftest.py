@@ -59,7 +59,7 @@ class RuntimeProcess:
         def ready() -> bool:
             assert self.process.poll() is None, self.describe()
             with contextlib.suppress(httpx.TransportError):
-                return httpx.get(f"{self.url}/v2/health/ready").status_code == 200
+                return httpx.get(f"{self.url}/v2/health/ready", timeout=10).status_code == 200
             return False
 
         wait_for(ready, self.describe, limit_seconds)
