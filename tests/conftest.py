@@ -18,7 +18,8 @@ settings.register_profile(
 settings.load_profile("patient")
 
 # httpx waits five seconds where a call names no time; what never answers is for the limit of the test.
-DEFAULT_TIMEOUT_CONFIG.connect = DEFAULT_TIMEOUT_CONFIG.read = DEFAULT_TIMEOUT_CONFIG.write = 60.0
+DEFAULT_TIMEOUT_CONFIG.connect = DEFAULT_TIMEOUT_CONFIG.pool = 60.0
+DEFAULT_TIMEOUT_CONFIG.read = DEFAULT_TIMEOUT_CONFIG.write = 60.0
 
 
 def pytest_configure() -> None:

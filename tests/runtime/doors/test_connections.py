@@ -41,8 +41,8 @@ def status_and_body(answer: bytes) -> tuple[int, Any]:
         pytest.param(PATH, HEAD, id="second-request-of-a-connection"),
     ],
 )
-def test_headers_that_do_not_come_time_out(iris_runtime: Any, first: bytes, start: bytes) -> None:
-    with connect(iris_runtime.url) as connection:
+def test_headers_that_do_not_come_time_out(hasty_runtime: Any, first: bytes, start: bytes) -> None:
+    with connect(hasty_runtime.url) as connection:
         if first:
             connection.sendall(first)
             assert connection.recv(65536).startswith(b"HTTP/1.1 200")
@@ -51,8 +51,8 @@ def test_headers_that_do_not_come_time_out(iris_runtime: Any, first: bytes, star
     assert status_and_body(answer) == (408, {"error": "The request's headers did not arrive within 2 seconds."})
 
 
-def test_bytes_that_drip_in_do_not_move_the_limit(iris_runtime: Any) -> None:
-    with connect(iris_runtime.url) as connection:
+def test_bytes_that_drip_in_do_not_move_the_limit(hasty_runtime: Any) -> None:
+    with connect(hasty_runtime.url) as connection:
         connection.sendall(HEAD)
         connection.settimeout(0.2)
         answer = b""
