@@ -155,11 +155,15 @@ def parse(text: str, file: str, folder: Path) -> list[Document]:
     return documents
 
 
-def read(files: Iterable[str]) -> list[Document]:
+def read(files: Iterable[str], *, edited: bool = False) -> list[Document]:
     """Read the documents of several files; ``-`` is standard input, a folder stands for its ``.yaml`` files.
 
+    Args:
+        files: Names of files and folders.
+        edited: One of them was just changed. What is empty then is about to be written, and says nothing yet.
+
     Raises:
-        CliError: a file is missing, unreadable, no UTF-8 or no YAML.
+        CliError: a file is missing, unreadable, no UTF-8 or no YAML, or it is empty just after an edit.
     """
     documents: list[Document] = []
     for name in files:
@@ -177,6 +181,8 @@ def read(files: Iterable[str]) -> list[Document]:
                 ) from error
             except UnicodeDecodeError as error:
                 raise CliError(f"is not UTF-8 text (byte {error.start})", where=str(path)) from error
+            if edited and not text:
+                raise CliError("is empty", where=str(path))
             documents += parse(text, str(path), path.resolve().parent)
     return documents
 

@@ -1,10 +1,12 @@
 """A real `haizen run` for tests: a process of its own on a free port, its output, its children, and load on it."""
 
+import contextlib
 import http.client
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -27,6 +29,14 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = START_S
         assert time.monotonic() < deadline, f"still waiting for {what}"
         time.sleep(0.05)
     return value
+
+
+@contextlib.contextmanager
+def refusing_port() -> Iterator[int]:
+    """A port on which nobody listens, and nobody else can: it is taken."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
 
 
 def descendants(pid: int) -> set[int]:

@@ -90,6 +90,15 @@ def test_files_folders_and_standard_input(tmp_path: Path, monkeypatch: pytest.Mo
     assert [document.kind for document in read([str(tmp_path), "-"])] == ["A", "B", "S"]
 
 
+def test_a_file_that_is_about_to_be_written_says_nothing_yet(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").touch()
+    assert read([str(tmp_path)]) == []
+    with pytest.raises(CliError, match=r"a\.yaml: is empty"):
+        read([str(tmp_path)], edited=True)
+    (tmp_path / "a.yaml").write_text("# nothing any more\n")
+    assert read([str(tmp_path)], edited=True) == []
+
+
 @pytest.mark.parametrize("name", ["missing.yaml", "empty", "binary.yaml"])
 def test_what_cannot_be_read(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()

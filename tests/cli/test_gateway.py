@@ -12,8 +12,9 @@ import pytest
 
 from haizen_cli.run.gateway import Gateway
 from haizen_cli.run.routing import ServiceKey, Share
-from haizen_cli.run.server import LocalServer, free_port, listen
+from haizen_cli.run.server import LocalServer, listen
 from haizen_cli.run.upstream import Upstream
+from tests.cli.local_run import refusing_port
 
 KEY = ServiceKey("default", "iris")
 App = Callable[[Any, Any, Any], Awaitable[None]]
@@ -158,9 +159,9 @@ async def test_requests_wait_for_a_revision_and_not_for_ever() -> None:
         gateway._hold_seconds = 30
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
             waiting = asyncio.create_task(client.get("/"))
-            dead = Upstream("a", "127.0.0.1", free_port())
-            gateway.backend(KEY).set_traffic([Share("a", 100)], {"a": dead})  # nobody listens there
-            await asyncio.sleep(0.1)
+            with refusing_port() as nobody:
+                gateway.backend(KEY).set_traffic([Share("a", 100)], {"a": Upstream("a", "127.0.0.1", nobody)})
+                await asyncio.sleep(0.1)
             assert not waiting.done()
             gateway.backend(KEY).set_traffic([Share("a", 100)], {"a": Upstream("a", "127.0.0.1", one)})
             assert (await waiting).status_code == 200

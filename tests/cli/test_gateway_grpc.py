@@ -1,7 +1,7 @@
 """gRPC through the local gateway: gRPC's own client on one side and its own server on the other."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,8 +11,9 @@ import pytest
 
 from haizen_cli.run.gateway import Gateway
 from haizen_cli.run.routing import ServiceKey, Share
-from haizen_cli.run.server import LocalServer, free_port, listen
+from haizen_cli.run.server import LocalServer, listen
 from haizen_cli.run.upstream import Upstream
+from tests.cli.local_run import refusing_port
 
 KEY = ServiceKey("default", "iris")
 LARGE = 6_000_000
@@ -150,10 +151,16 @@ async def test_more_calls_than_a_connection_lives_for() -> None:
         assert sum(await asyncio.gather(*map(ask, range(64)))) == 5120
 
 
+@pytest.fixture
+def refusing() -> Iterator[int]:
+    with refusing_port() as port:
+        yield port
+
+
 @pytest.mark.parametrize("cause", ["no process", "nobody listens"])
-async def test_without_a_revision_the_call_is_unavailable(cause: str) -> None:
+async def test_without_a_revision_the_call_is_unavailable(cause: str, refusing: int) -> None:
     async with gateway_to_grpc() as (channel, gateway, _, _):
-        nobody = Upstream("b", "127.0.0.1", free_port())
+        nobody = Upstream("b", "127.0.0.1", refusing)
         gateway.backend(KEY).set_traffic([Share("b", 100)], {"b": nobody} if cause == "nobody listens" else {})
         if cause == "nobody listens":
             asyncio.get_running_loop().call_later(0.3, gateway.backend(KEY).set_traffic, [Share("b", 100)], {})

@@ -103,6 +103,7 @@ def test_an_edit_rolls_over_without_a_lost_request(tmp_path: Path, cache: Path, 
 
 
 BAD_EDITS = {
+    "emptied, as it is by programs that are about to write it": ("", r"digits\.yaml: is empty"),
     "not YAML": ("metadata: [", r"digits\.yaml:1.*not valid YAML"),
     "a wrong percent": (
         service_yaml("digits", "x", extra="    canaryTrafficPercent: 101\n"),

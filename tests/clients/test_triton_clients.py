@@ -214,7 +214,7 @@ def test_bodies_made_and_read_by_hand(server: Server) -> None:
     tensor.set_data_from_numpy(server.features)
     body, length = client.generate_request_body([tensor])
     headers = {"inference-header-content-length": str(length), "content-type": "application/octet-stream"}
-    answer = httpx.post(f"{server.url}/v2/models/iris/infer", content=body, headers=headers)
+    answer = httpx.post(f"{server.url}/v2/models/iris/infer", content=body, headers=headers, timeout=60)
     header_length = answer.headers.get("inference-header-content-length")
     result = client.parse_response_body(answer.content, header_length=header_length and int(header_length))
     np.testing.assert_array_equal(result.as_numpy("output-0"), server.labels)

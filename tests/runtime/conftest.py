@@ -59,7 +59,7 @@ class RuntimeProcess:
         def ready() -> bool:
             assert self.process.poll() is None, self.describe()
             with contextlib.suppress(httpx.TransportError):
-                return httpx.get(f"{self.url}/v2/health/ready").status_code == 200
+                return httpx.get(f"{self.url}/v2/health/ready", timeout=10).status_code == 200
             return False
 
         wait_for(ready, self.describe, limit_seconds)
@@ -158,9 +158,19 @@ def iris_dir(tmp_path_factory: pytest.TempPathFactory, iris_model: Any) -> Path:
 
 @pytest.fixture(scope="session")
 def iris_runtime(iris_dir: Path) -> Iterator[RuntimeProcess]:
+    yield from served_iris(iris_dir)
+
+
+@pytest.fixture(scope="session")
+def hasty_runtime(iris_dir: Path) -> Iterator[RuntimeProcess]:
+    """One that waits two seconds for headers and bodies: for tests in which they do not come."""
+    yield from served_iris(iris_dir, "--read_timeout_seconds=2", "--header_timeout_seconds=2")
+
+
+def served_iris(iris_dir: Path, *arguments: str) -> Iterator[RuntimeProcess]:
     runtime = RuntimeProcess(
         [*SERVE, "--model_name=iris", f"--model_dir={iris_dir}", "--allow-code", "--max_body_bytes=1000000",
-         "--read_timeout_seconds=2", "--header_timeout_seconds=2"],
+         *arguments],
         {"K_REVISION": "iris-predictor-00001"},
     )  # fmt: skip
     try:

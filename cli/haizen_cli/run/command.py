@@ -121,7 +121,7 @@ async def _follow(files: Sequence[str], supervisor: Supervisor, display: Display
         return
     async for _ in edits(names, stop):
         try:
-            problems = await supervisor.apply(read(names))
+            problems = await supervisor.apply(read(names, edited=True))
         except CliError as error:
             problems = [str(error)]
         for problem in problems:

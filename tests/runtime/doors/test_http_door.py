@@ -237,8 +237,8 @@ def test_a_chunked_body_is_limited_while_it_arrives(iris_runtime: Any) -> None:
     assert answer.startswith(b"HTTP/1.1 413")
 
 
-def test_a_body_that_does_not_come_times_out(iris_runtime: Any) -> None:
-    answer = raw(iris_runtime.url, f"POST {V2} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{{".encode())
+def test_a_body_that_does_not_come_times_out(hasty_runtime: Any) -> None:
+    answer = raw(hasty_runtime.url, f"POST {V2} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{{".encode())
     assert answer.startswith(b"HTTP/1.1 408")
     assert b"did not arrive within 2 seconds" in answer
 

@@ -14,12 +14,10 @@ def server() -> Iterator[FaultyServer]:
 
 @pytest.fixture
 def quick() -> Limits:
-    """Small parts and short waits, so that faults are met within a test's time."""
+    """Small parts and short waits, so that faults are met within a test's time; but a busy machine is no fault."""
     return Limits(
         concurrency=4,
         part_bytes=64 * 1024,
-        read_timeout=3.0,
-        stall_seconds=0.5,
         attempts=4,
         backoff_seconds=0.01,
         backoff_cap_seconds=0.05,

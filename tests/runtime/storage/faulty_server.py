@@ -4,14 +4,18 @@ import contextlib
 import hashlib
 import re
 import ssl
+import struct
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
+
+from haizen_runtime.storage.staging import STAGING
 
 
 @dataclass
@@ -164,8 +168,8 @@ class _Handler(BaseHTTPRequestHandler):
         step = file.slow_chunk or (10 if fault == "trickle" else 1 << 16)
         for offset in range(0, len(body), step):
             block = body[offset : offset + step]
+            seen.sent += len(block)  # before the client can have it, and end the test
             self.wfile.write(f"{len(block):x}\r\n".encode() + block + b"\r\n" if file.chunked else block)
-            seen.sent += len(block)
             if file.slow_chunk or fault == "trickle":
                 time.sleep(0.05)
         if fault == "stall":
@@ -181,6 +185,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+
+def arrived_bytes(place: Path) -> int:
+    """What a download to a place notes that it has, while it runs and after it was killed."""
+    counts = b"".join(path.read_bytes() for path in place.with_name(f"{STAGING}-{place.name}").rglob("*.parts"))
+    return sum(number for (number,) in struct.iter_unpack("<Q", counts))
 
 
 @contextlib.contextmanager

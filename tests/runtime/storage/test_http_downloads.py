@@ -48,9 +48,8 @@ def visible(folder: Path) -> list[str]:
 def test_the_whole_file_arrives(server: FaultyServer, tmp_path: Path, quick: Limits, served: Served) -> None:
     server.files["/model.bin"] = served
 
-    place = fetch(
-        f"{server.url}/model.bin", tmp_path / "m", environ={}, limits=replace(quick, read_timeout=1.0, attempts=10)
-    )
+    limits = replace(quick, read_timeout=1.0, stall_seconds=0.5, attempts=10)
+    place = fetch(f"{server.url}/model.bin", tmp_path / "m", environ={}, limits=limits)
 
     assert (place / "model.bin").read_bytes() == served.content
     assert visible(place) == ["model.bin"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -250,7 +249,7 @@ def test_models_come_from_the_servers_own_files(iris_dir: Path, start_runtime: C
 
 
 SLOW = """
-import sys, time
+import pathlib, sys, time
 import numpy as np
 from haizen_runtime.engine.backend import Backend
 from haizen_runtime.engine.model import Model
@@ -261,11 +260,15 @@ from haizen_runtime.protocol.messages import ModelMetadata, TensorMetadata
 from haizen_runtime.serving import serve
 from haizen_runtime.settings import Settings
 
+notes = pathlib.Path(sys.argv[1])
+
 class Slow(Backend):
     metadata = ModelMetadata("slow", (TensorMetadata("x", "FP64", (-1, 1)),), (TensorMetadata("y", "FP64", (-1, 1)),))
     def execute(self, inputs, outputs):
-        print("ran", flush=True)
-        time.sleep(float(inputs["x"][0, 0]))
+        if inputs["x"][0, 0] < 0:
+            (notes / "begun").touch()
+            while not (notes / "go-on").exists():
+                time.sleep(0.02)
         return {"y": inputs["x"]}
     def sample(self, rows):
         return None
@@ -276,8 +279,8 @@ serve(settings, [Model("slow", "1", Slow, SchedulingSettings(max_batch_rows=1))]
 """
 
 
-def test_deadlines_and_cancellation_drop_the_work(start_program: Callable[..., Any]) -> None:
-    runtime = start_program("-c", SLOW)
+def test_deadlines_and_cancellation_drop_the_work(tmp_path: Path, start_program: Callable[..., Any]) -> None:
+    runtime = start_program("-c", SLOW, str(tmp_path))
     runtime.wait_ready()
     client = Client(target_of(runtime))
 
@@ -289,13 +292,14 @@ def test_deadlines_and_cancellation_drop_the_work(start_program: Callable[..., A
     method = client.channel.unary_unary(
         SERVICE + "ModelInfer", PB.ModelInferRequest.SerializeToString, PB.ModelInferResponse.FromString
     )
-    blocking = method.future(infer_request("slow", "FP64", np.array([[4.0]])), timeout=60)
-    time.sleep(0.5)
-    late_one = method.future(infer_request("slow", "FP64", np.array([[0.0]])), timeout=0.5)
-    gone = method.future(infer_request("slow", "FP64", np.array([[0.0]])), timeout=60)
+    blocking = method.future(infer_request("slow", "FP64", np.array([[-1.0]])), timeout=250)
+    wait_for((tmp_path / "begun").exists, runtime.describe)
+    late_one = method.future(infer_request("slow", "FP64", np.array([[0.0]])), timeout=3)
+    gone = method.future(infer_request("slow", "FP64", np.array([[0.0]])), timeout=250)
     assert late_one.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     gone.cancel()
     wait_for(lambda: dropped("deadline") + dropped("cancelled") >= 2, runtime.describe)
+    (tmp_path / "go-on").touch()
     assert blocking.result().raw_output_contents
     assert client.infer("slow", "FP64", np.array([[0.25]])).raw_output_contents[0] == np.float64(0.25).tobytes()
     client.channel.close()

@@ -22,6 +22,7 @@ import zttp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.runtime.conftest import wait_for
 from tests.runtime.doors.grpc.conftest import PB, SERVICE, Client, infer_request, target_of
 
 INFER = SERVICE + "ModelInfer"
@@ -205,18 +206,21 @@ def test_a_message_in_many_small_pieces(wire: Wire) -> None:
     assert wire.answers[stream.stream_id].code == 0
 
 
-def test_a_body_that_does_not_arrive(wire: Wire) -> None:
-    stream = wire.connection.send_request(
-        b"POST", INFER.encode(), b"2", [(b"host", b"x"), (b"te", b"trailers"), (b"content-type", b"application/grpc")]
-    )
-    wire.answers[stream.stream_id] = Answer()
-    stream.send_data(framed(MESSAGE)[:20])
-    wire.flush()
-    while not wire.answers[stream.stream_id].ended:
-        wire.receive()
-    answer = wire.answers[stream.stream_id]
-    assert (answer.code, b"did not arrive within 2 seconds" in answer.trailers[b"grpc-message"]) == (4, True)
-    assert wire.call(INFER, framed(MESSAGE)).code == 0
+def test_a_body_that_does_not_arrive(hasty_runtime: Any) -> None:
+    wire = Wire(target_of(hasty_runtime))
+    with wire.socket:
+        stream = wire.connection.send_request(
+            b"POST", INFER.encode(), b"2",
+            [(b"host", b"x"), (b"te", b"trailers"), (b"content-type", b"application/grpc")],
+        )  # fmt: skip
+        wire.answers[stream.stream_id] = Answer()
+        stream.send_data(framed(MESSAGE)[:20])
+        wire.flush()
+        while not wire.answers[stream.stream_id].ended:
+            wire.receive()
+        answer = wire.answers[stream.stream_id]
+        assert (answer.code, b"did not arrive within 2 seconds" in answer.trailers[b"grpc-message"]) == (4, True)
+        assert wire.call(INFER, framed(MESSAGE)).code == 0
 
 
 def test_any_message_gets_a_status(iris_runtime: Any) -> None:
@@ -249,7 +253,7 @@ def test_a_connection_is_retired_before_it_would_break(wire: Wire) -> None:
 @pytest.mark.parametrize("calls", [0, 1, 3])
 def test_an_idle_connection_is_told_goodbye(iris_dir: Path, start_runtime: Callable[..., Any], calls: int) -> None:
     runtime = start_runtime(
-        "--model_name=iris", f"--model_dir={iris_dir}", "--allow_code", "--keep_alive_timeout_seconds=1"
+        "--model_name=iris", f"--model_dir={iris_dir}", "--allow_code", "--keep_alive_timeout_seconds=3"
     )
     runtime.wait_ready()
     wire = Wire(target_of(runtime))
@@ -306,26 +310,34 @@ def test_many_calls_of_grpcs_client_and_none_is_lost(iris_client: Client, iris_d
 
 
 def test_no_call_is_lost_when_the_process_ends(iris_dir: Path, start_runtime: Callable[..., Any]) -> None:
-    runtime = start_runtime("--model_name=iris", f"--model_dir={iris_dir}", "--allow-code", "--drain_quiet_seconds=1")
+    runtime = start_runtime("--model_name=iris", f"--model_dir={iris_dir}", "--allow-code", "--drain_quiet_seconds=5")
     runtime.wait_ready()
     client = Client(target_of(runtime))
     method = client.channel.unary_unary(INFER, PB.ModelInferRequest.SerializeToString, PB.ModelInferResponse.FromString)
-    stop = threading.Event()
+    stop, counts = threading.Event(), [0] * 8
 
-    def caller(_: int) -> int:
-        count = 0
+    def caller(index: int) -> None:
         while not stop.is_set():
             method(infer_request("iris", "FP64", ROW), timeout=60)
-            count += 1
-        return count
+            counts[index] += 1
+
+    def all_are_answered_on() -> None:
+        """Twenty more calls of each; a caller that ends has failed."""
+        goals = [count + 20 for count in counts]
+        wait_for(lambda: all(count >= goal for count, goal in zip(counts, goals, strict=True)) or any(
+            call.done() for call in calls), runtime.describe)  # fmt: skip
 
     with ThreadPoolExecutor(8) as pool:
         calls = [pool.submit(caller, index) for index in range(8)]
-        time.sleep(1)
-        runtime.terminate()
-        time.sleep(1)
-        stop.set()
-        assert all(call.result() for call in calls), "each call was answered, before the signal and after it"
+        try:
+            all_are_answered_on()
+            runtime.terminate()
+            wait_for(lambda: "draining" in runtime.log, runtime.describe)
+            all_are_answered_on()
+        finally:
+            stop.set()
+        for call in calls:
+            call.result()
     client.channel.close()
     assert runtime.wait_exit() == 0
 
