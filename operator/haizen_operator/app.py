@@ -146,12 +146,25 @@ def make_registry(
     return registry
 
 
-def add_login(registry: kopf.OperatorRegistry, login: Any, watches: Watches) -> None:
-    """Let kopf log in with our own credentials, and note its requests as signs of life of the watches."""
+def look_at_all(queue: WorkQueue[Key], users: RuntimeUsers) -> None:
+    """After Knative Services were listed: one that was deleted unwatched is in no event, and must come back."""
+    for key in users.keys():  # noqa: SIM118 (a method of ours, not a dict)
+        queue.add_after(key, SETTLE_SECONDS)
+
+
+def add_login(
+    registry: kopf.OperatorRegistry, login: Any, watches: Watches, services_listed: Callable[[], None]
+) -> None:
+    """Let kopf log in with our own credentials, and note its requests as signs of life of the watches.
+
+    `services_listed` is called after each list of Knative Services: at the start, and whenever a watch cannot go on
+    where it ended.
+    """
 
     async def handler(**_: Any) -> kopf.AiohttpSession:
         credentials = await login()
-        return kopf.AiohttpSession(server=credentials.server, aiohttp_session=_session(credentials, watches))
+        session = _session(credentials, watches, services_listed)
+        return kopf.AiohttpSession(server=credentials.server, aiohttp_session=session)
 
     kopf.on.login(registry=registry)(handler)
 
@@ -176,7 +189,7 @@ def make_settings(*, inactivity_seconds: float, request_timeout_seconds: float) 
     return settings
 
 
-def _session(credentials: Credentials, watches: Watches) -> aiohttp.ClientSession:
+def _session(credentials: Credentials, watches: Watches, services_listed: Callable[[], None]) -> aiohttp.ClientSession:
     info = kopf.ConnectionInfo(
         server=credentials.server,
         ca_path=credentials.ca_path,
@@ -194,9 +207,12 @@ def _session(credentials: Credentials, watches: Watches) -> aiohttp.ClientSessio
             watches.alive(kind)
 
     async def answer(_: Any, __: Any, request: aiohttp.TraceRequestEndParams) -> None:
-        kind = kinds.get(URL(request.url).path)
+        url, status = URL(request.url), request.response.status
+        kind = kinds.get(url.path)
         if kind is not None:
-            watches.answered(kind, request.response.status)
+            watches.answered(kind, status)
+        if kind == KNATIVE_SERVICE.plural and status == 200 and "watch" not in url.query:
+            services_listed()
 
     trace = aiohttp.TraceConfig()
     trace.on_request_start.append(sign_of_life)

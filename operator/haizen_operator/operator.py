@@ -124,7 +124,8 @@ class Operator:
 
     async def _watch_and_lead(self, client: KubeClient, observer: Observer, queue: WorkQueue[Key]) -> None:
         registry = app.make_registry(queue, self._users, observer, self._watches)
-        app.add_login(registry, self._login, self._watches)
+        look_at_all = functools.partial(app.look_at_all, queue, self._users)
+        app.add_login(registry, self._login, self._watches, look_at_all)
         leading = asyncio.create_task(self._lead(client, observer, queue), name="leading")
         stop_watching = asyncio.Event()
         tasks = await kopf.spawn_tasks(

@@ -64,6 +64,33 @@ def test_restarted_api_server_that_has_forgotten_the_past(tmp_path: Path) -> Non
         assert operator.process.poll() is None
 
 
+def test_service_that_is_deleted_while_nobody_watches(
+    world: World, control_plane: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    """The watch of Knative Services alone is refused for a while, and cannot go on: no event tells of the deletion."""
+    gone = '{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure","code":410}}\n'
+    refusals: list[str] = []
+    last_answers: list[Fault] = []
+    with ToyKnative(control_plane), run_fault_proxy(control_plane, tmp_path) as proxy:
+
+        def decide(method: str, path: str) -> Fault | None:
+            if path.split("?")[0] != KNATIVE_SERVICE.path() or "watch=true" not in path:
+                return None
+            refusals.append(path)
+            return last_answers.pop() if last_answers else Fault(503)
+
+        with run_operator(proxy.kubeconfig, lease_name=namespace) as operator:
+            world.create(INFERENCE_SERVICE, inference_service("robbed", namespace))
+            world.wait_ready("robbed", namespace)
+            proxy.decide = decide
+            proxy.drop_watches()
+            wait_for(lambda: refusals, "nobody watches")
+            world.delete(KNATIVE_SERVICE, "robbed-predictor", namespace)
+            last_answers.append(Fault(200, {"Content-Type": "application/json"}, gone))
+            wait_for(lambda: ("Warning", "KnativeServiceRecreated") in world.events(namespace), operator.text)
+            assert not last_answers
+
+
 def test_list_of_the_past(world: World, control_plane: ControlPlane, namespace: str, tmp_path: Path) -> None:
     """A restarted operator is given an old list first: what is gone stays gone, and no old spec is applied."""
     path = INFERENCE_SERVICE.path()
