@@ -147,9 +147,9 @@ def make_registry(
 
 
 def look_at_all(queue: WorkQueue[Key], users: RuntimeUsers) -> None:
-    """After Knative Services were listed: one that was deleted unwatched is in no event, and must come back."""
+    """Put every InferenceService into the queue."""
     for key in users.keys():  # noqa: SIM118 (a method of ours, not a dict)
-        queue.add_after(key, SETTLE_SECONDS)
+        queue.add(key)
 
 
 def add_login(
@@ -158,7 +158,7 @@ def add_login(
     """Let kopf log in with our own credentials, and note its requests as signs of life of the watches.
 
     `services_listed` is called after each list of Knative Services: at the start, and whenever a watch cannot go on
-    where it ended.
+    where it ended. A Knative Service that was deleted meanwhile is in no event, and must come back.
     """
 
     async def handler(**_: Any) -> kopf.AiohttpSession:

@@ -220,8 +220,7 @@ class Operator:
             else:
                 if before is not None and now != before:
                     logger.info("the configuration changed; looking at every InferenceService")
-                    for key in self._users.keys():  # noqa: SIM118 (a method of ours, not a dict)
-                        queue.add(key)
+                    app.look_at_all(queue, self._users)
                 before = now
             await asyncio.sleep(self._settings.config_poll_seconds)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -91,6 +92,13 @@ def wait_for(
     while not condition():
         assert time.monotonic() < end, f"nothing after {limit_seconds} s: {describe()}"
         time.sleep(0.05)
+
+
+async def until(condition: Callable[[], bool], limit_seconds: float = 30) -> None:
+    """As `wait_for`, while the event loop goes on."""
+    async with asyncio.timeout(limit_seconds):
+        while not condition():
+            await asyncio.sleep(0.005)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from haizen_runtime.protocol.errors import (
     VersionNotFound,
 )
 from haizen_runtime.protocol.messages import InferenceRequest, ModelMetadata, Tensor, TensorMetadata
+from tests.runtime.conftest import until
 
 ROW = TensorMetadata("x", "FP64", (-1,))
 
@@ -96,12 +97,6 @@ async def ask(plane: DataPlane, version: str | None = None) -> int:
     finally:
         model.metrics.in_flight -= 1
     return int(answer.outputs[0].data[0])
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def test_the_new_one_takes_over_and_the_old_one_answers_what_it_has() -> None:

@@ -14,6 +14,7 @@ from haizen_runtime.scheduling.cancellation import CANCELLATION, Cancellation
 from haizen_runtime.scheduling.policy import BatchPolicy
 from haizen_runtime.scheduling.scheduler import BatchScheduler
 from haizen_runtime.scheduling.threads import WorkerThreads
+from tests.runtime.conftest import until
 from tests.runtime.scheduling.test_batch_scheduler import Seen
 
 
@@ -39,11 +40,6 @@ def make(cancellable: bool) -> tuple[BatchScheduler[Any, Any], Held, Seen]:
     held, seen = Held(), Seen()
     policy: BatchPolicy[Any] = BatchPolicy(4, 0.0, 10)
     return BatchScheduler(policy, held, WorkerThreads(1, "test"), 1, 0, seen, cancellable), held, seen
-
-
-async def until(condition: Any) -> None:
-    while not condition():
-        await asyncio.sleep(0.005)
 
 
 def test_it_is_told_once_whenever_it_comes() -> None:

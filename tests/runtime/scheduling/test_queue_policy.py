@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from haizen_runtime.protocol.errors import InvalidInput, QueueFull, QueueTimeout
 from haizen_runtime.protocol.messages import InferenceRequest, ModelMetadata, Tensor, TensorMetadata
 from haizen_runtime.protocol.parameters import apply_parameters
 from haizen_runtime.scheduling.queue_policy import QueuePolicy
+from tests.runtime.conftest import until
 
 
 @pytest.mark.parametrize(
@@ -84,11 +85,6 @@ def started(queue: QueuePolicy, queue_limit: int = 100) -> tuple[Model, Gated]:
     model.load()
     model.start()
     return model, backend
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        await asyncio.sleep(0.005)
 
 
 def ask(model: Model, number: int, **fields: Any) -> asyncio.Task[Any]:

@@ -23,6 +23,7 @@ from haizen_runtime.doors.http.connections import connection_class
 from haizen_runtime.doors.http.http1 import HIGH_WATER_BYTES
 from haizen_runtime.settings import Settings
 from tests.runtime.certificates import Authority
+from tests.runtime.conftest import until
 
 Case = Callable[["Served"], Awaitable[None]]
 
@@ -94,14 +95,6 @@ class Served:
                 break
         assert 0 < self.unread_bytes < 64 * 1024
         assert not self.connection.flow.write_paused
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    loop = asyncio.get_running_loop()
-    end = loop.time() + LIMIT_SECONDS
-    while not condition():
-        assert loop.time() < end, f"nothing after {LIMIT_SECONDS} s"
-        await asyncio.sleep(0.01)
 
 
 class Tls:
